@@ -1,0 +1,33 @@
+/** One message of a prompt, in the chat-completions form. */
+export interface PromptMessage {
+  role: 'system' | 'user' | 'assistant';
+  content: string;
+}
+
+export interface CompleteOptions {
+  /** Aborting closes the connection to the provider; `complete` then rejects with the signal's reason. */
+  signal: AbortSignal;
+  /** Where given, the answer is streamed: called with each piece of text in order, never with an empty one. */
+  onDelta?: (text: string) => void;
+}
+
+/** A whole, non-empty answer. Token counts and cost are the provider's own, absent where it gives none. */
+export interface Completion {
+  text: string;
+  /** The model that really answered (a fallback's name, where one did). */
+  model: string;
+  finishReason: 'stop' | 'length';
+  promptTokens?: number;
+  completionTokens?: number;
+  costUsd?: number;
+}
+
+/**
+ * A chat model. `complete` rejects with `AppError` `model_failed` or `model_timeout`,
+ * or with the signal's reason where the caller aborted.
+ */
+export interface Model {
+  /** The configured model's name, for logs and the start-up banner. */
+  readonly name: string;
+  complete(prompt: PromptMessage[], options: CompleteOptions): Promise<Completion>;
+}

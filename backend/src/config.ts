@@ -1,0 +1,172 @@
+import { z } from 'zod';
+
+/** An empty value in `.env` (`API_KEY=`) means "not set". */
+const blankIsAbsent = (value: unknown) =>
+  typeof value === 'string' && value.trim() === '' ? undefined : value;
+
+const text = z.preprocess(blankIsAbsent, z.string().trim().optional());
+const url = (protocol: RegExp, example: string) =>
+  z.preprocess(
+    blankIsAbsent,
+    z.url({ protocol, error: `must be a URL like ${example}` }).optional(),
+  );
+const integer = (fallback: number, min: number, max: number) =>
+  z.preprocess(
+    blankIsAbsent,
+    z.coerce
+      .number({ error: 'must be a whole number' })
+      .int('must be a whole number')
+      .min(min, `must be at least ${min}`)
+      .max(max, `must be at most ${max}`)
+      .default(fallback),
+  );
+const list = z.preprocess(
+  blankIsAbsent,
+  z
+    .string()
+    .default('')
+    .transform((value) =>
+      value
+        .split(',')
+        .map((item) => item.trim())
+        .filter((item) => item !== ''),
+    ),
+);
+
+/** Every variable the backend reads. `.env.example` lists the same ones; a test holds the two together. */
+export const Environment = z.object({
+  PORT: integer(8080, 0, 65_535),
+  HOST: z.preprocess(blankIsAbsent, z.string().trim().default('127.0.0.1')),
+  API_KEY: list,
+  DATA_DIR: z.preprocess(blankIsAbsent, z.string().trim().default('.data')),
+  DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@host:5432/name'),
+  LOG_LEVEL: z.preprocess(
+    blankIsAbsent,
+    z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
+        error: 'must be one of trace, debug, info, warn, error, fatal, silent',
+      })
+      .default('info'),
+  ),
+  OPENROUTER_API_KEY: text,
+  OPENROUTER_MODEL: z.preprocess(
+    blankIsAbsent,
+    z.string().trim().default('google/gemini-2.5-flash'),
+  ),
+  LLM_BASE_URL: url(/^https?$/, 'http://127.0.0.1:11434/v1'),
+  LLM_API_KEY: text,
+  LLM_MODEL: text,
+  LLM_FALLBACK_MODELS: list,
+  LLM_TIMEOUT_MS: integer(60_000, 100, 600_000),
+  SYSTEM_PROMPT: z.preprocess(
+    blankIsAbsent,
+    z
+      .string()
+      .default('You are a helpful assistant in a chat. Answer in the language of the user.'),
+  ),
+  SHORT_HISTORY_LIMIT: integer(8, 1, 1_000),
+  CONTEXT_TOKEN_BUDGET: integer(16_000, 100, 10_000_000),
+});
+
+type Environment = z.infer<typeof Environment>;
+
+/** Which model answers. `offline` is chosen by the absence of any key or base URL. */
+export type ModelConfig =
+  | { kind: 'offline' }
+  | {
+      kind: 'openai';
+      baseUrl: string;
+      apiKey: string | undefined;
+      /** Tried in order; the first is the one configured, the rest are the fallbacks. */
+      models: [string, ...string[]];
+      timeoutMs: number;
+    };
+
+export interface Config {
+  server: { host: string; port: number; apiKeys: string[] };
+  /** `undefined`: run the embedded PostgreSQL in `dataDir`. */
+  databaseUrl: string | undefined;
+  dataDir: string;
+  logLevel: string;
+  model: ModelConfig;
+  memory: { systemPrompt: string; shortHistoryLimit: number; contextTokenBudget: number };
+}
+
+/** The configuration cannot be used. `message` lists every problem, one a line, by variable name. */
+export class ConfigError extends Error {
+  constructor(problems: string[]) {
+    super(`The configuration cannot be used:\n${problems.map((line) => `  ${line}`).join('\n')}`);
+    this.name = 'ConfigError';
+  }
+}
+
+/** Reads and checks the whole environment once. Throws {@link ConfigError} with every problem at once. */
+export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config {
+  const parsed = Environment.safeParse(environment);
+  if (!parsed.success) {
+    throw new ConfigError(
+      parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`),
+    );
+  }
+  const env = parsed.data;
+  const problems = crossChecks(env);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return {
+    server: { host: env.HOST, port: env.PORT, apiKeys: env.API_KEY },
+    databaseUrl: env.DATABASE_URL,
+    dataDir: env.DATA_DIR,
+    logLevel: env.LOG_LEVEL,
+    model: modelConfig(env),
+    memory: {
+      systemPrompt: env.SYSTEM_PROMPT,
+      shortHistoryLimit: env.SHORT_HISTORY_LIMIT,
+      contextTokenBudget: env.CONTEXT_TOKEN_BUDGET,
+    },
+  };
+}
+
+/** Addresses that only this machine can reach: the only ones served without an `API_KEY`. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function crossChecks(env: Environment): string[] {
+  const problems: string[] = [];
+  if (env.API_KEY.length === 0 && !isLoopback(env.HOST)) {
+    problems.push(
+      `HOST: ${env.HOST} can be reached from other machines; set API_KEY to a secret of your own, or HOST to 127.0.0.1`,
+    );
+  }
+  if (env.LLM_BASE_URL !== undefined && env.LLM_MODEL === undefined) {
+    problems.push('LLM_MODEL: must name the model that LLM_BASE_URL serves');
+  }
+  if (env.LLM_BASE_URL === undefined && env.LLM_API_KEY !== undefined) {
+    problems.push(
+      'LLM_BASE_URL: must be set with LLM_API_KEY, for example https://api.openai.com/v1',
+    );
+  }
+  return problems;
+}
+
+function modelConfig(env: Environment): ModelConfig {
+  const rest = env.LLM_FALLBACK_MODELS;
+  if (env.LLM_BASE_URL !== undefined && env.LLM_MODEL !== undefined) {
+    return {
+      kind: 'openai',
+      baseUrl: env.LLM_BASE_URL,
+      apiKey: env.LLM_API_KEY,
+      models: [env.LLM_MODEL, ...rest],
+      timeoutMs: env.LLM_TIMEOUT_MS,
+    };
+  }
+  if (env.OPENROUTER_API_KEY !== undefined) {
+    return {
+      kind: 'openai',
+      baseUrl: 'https://openrouter.ai/api/v1',
+      apiKey: env.OPENROUTER_API_KEY,
+      models: [env.OPENROUTER_MODEL, ...rest],
+      timeoutMs: env.LLM_TIMEOUT_MS,
+    };
+  }
+  return { kind: 'offline' };
+}

@@ -1,0 +1,46 @@
+/**
+ * Every error a caller can meet: its HTTP status and the title that never changes.
+ * What is not listed here is a defect and becomes an opaque 500.
+ */
+export const errorCodes = {
+  malformed_json: { status: 400, title: 'The body is not valid JSON' },
+  unauthorized: { status: 401, title: 'A valid API key is required' },
+  host_not_allowed: { status: 403, title: 'This host name is not served' },
+  not_found: { status: 404, title: 'There is no such resource' },
+  turn_cancelled: { status: 409, title: 'The answer was stopped' },
+  delivery_conflict: { status: 409, title: 'The delivery is already in another state' },
+  body_too_large: { status: 413, title: 'The body is too large' },
+  unsupported_media_type: { status: 415, title: 'The body must be JSON' },
+  validation_failed: { status: 422, title: 'The request is not valid' },
+  idempotency_mismatch: { status: 422, title: 'The message id was used for another message' },
+  internal_error: { status: 500, title: 'Something went wrong on our side' },
+  model_failed: { status: 502, title: 'The model gave no usable answer' },
+  database_unavailable: { status: 503, title: 'The database cannot be reached' },
+  shutting_down: { status: 503, title: 'The server is shutting down' },
+  model_timeout: { status: 504, title: 'The model did not answer in time' },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** `path` names the field (`text`, `items.0.id`), `message` says what is wrong with it. */
+export interface FieldError {
+  path: string;
+  message: string;
+}
+
+/** A failure with a code from {@link errorCodes}. `message` is shown to the caller: no secrets, no message text. */
+export class AppError extends Error {
+  readonly code: ErrorCode;
+  readonly details: { errors?: FieldError[]; retryAfterSeconds?: number };
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; errors?: FieldError[]; retryAfterSeconds?: number } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.name = 'AppError';
+    this.code = code;
+    this.details = { errors: options.errors, retryAfterSeconds: options.retryAfterSeconds };
+  }
+}
