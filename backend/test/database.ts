@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import pg from 'pg';
+import { Client } from 'pg';
 import { inject } from 'vitest';
 
 /**
@@ -20,7 +20,7 @@ export async function createTestDatabase(): Promise<{ url: string; drop(): Promi
 /** Runs one statement from the `postgres` database: a template must have no connection while it is cloned. */
 async function executeBeside(url: URL, sql: string): Promise<void> {
   const postgres = Object.assign(new URL(url), { pathname: '/postgres' });
-  const client = new pg.Client({ connectionString: postgres.href });
+  const client = new Client({ connectionString: postgres.href });
   await client.connect();
   try {
     await client.query(sql);

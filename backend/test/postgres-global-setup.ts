@@ -3,7 +3,7 @@ import { chown, mkdtemp, realpath, rm } from 'node:fs/promises';
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
+import { Client } from 'pg';
 import type { TestProject } from 'vitest/node';
 import { migrateToLatest } from '#src/db/migrate.ts';
 import { clusterUrl, createCluster } from '#src/local/cluster.ts';
@@ -52,6 +52,15 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
 
 async function startServer(): Promise<{ url: string; stop: () => Promise<void> }> {
   const home = await realpath(await mkdtemp(join(tmpdir(), 'llm-bot-core-test-')));
+  try {
+    return await startServerIn(home);
+  } catch (error) {
+    await rm(home, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function startServerIn(home: string): Promise<{ url: string; stop: () => Promise<void> }> {
   const folder = join(home, 'postgres');
   const account = await postgresAccount(folder);
   if (account !== undefined) await chown(home, account.uid, account.gid);
@@ -84,7 +93,7 @@ async function dropAll(url: string, template: string): Promise<void> {
 }
 
 async function execute(url: string, sql: string): Promise<{ datname: string }[]> {
-  const client = new pg.Client({ connectionString: url });
+  const client = new Client({ connectionString: url });
   await client.connect();
   try {
     return (await client.query(sql)).rows;

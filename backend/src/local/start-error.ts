@@ -5,3 +5,8 @@ export class StartError extends Error {
     this.name = 'StartError';
   }
 }
+
+/** What an unknown error says, for the middle of such a line. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
