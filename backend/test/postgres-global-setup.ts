@@ -9,7 +9,7 @@ import { migrateToLatest } from '#src/db/migrate.ts';
 import { clusterUrl, createCluster } from '#src/local/cluster.ts';
 import { postgresAccount } from '#src/local/postgres-account.ts';
 import { findPostgresPrograms } from '#src/local/postgres-programs.ts';
-import { startPostmaster, stopPostmaster } from '#src/local/postmaster.ts';
+import { abandonPostmaster, startPostmaster, stopPostmaster } from '#src/local/postmaster.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -69,7 +69,7 @@ async function startServerIn(home: string): Promise<{ url: string; stop: () => P
   const postmaster = await startPostmaster(cluster);
   // Where the run is cut short (a second Ctrl-C), only this is still called.
   const abandon = () => {
-    process.kill(postmaster.pid, 'SIGQUIT');
+    abandonPostmaster(postmaster, 'SIGQUIT');
     rmSync(home, { recursive: true, force: true, maxRetries: 3 });
   };
   process.once('exit', abandon);

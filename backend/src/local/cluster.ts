@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { chown, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chown, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { PostgresPrograms } from './postgres-programs.ts';
+import { isAlive } from './process-state.ts';
 import { runProgram } from './run-program.ts';
 import type { Account } from './run-program.ts';
 
@@ -46,6 +47,15 @@ export async function createCluster(
   }
 }
 
+/** Removes what a start that was killed in the middle of {@link createCluster} left behind. */
+export async function removeDrafts({ folder }: Cluster): Promise<void> {
+  for (const name of await readdir(dirname(folder))) {
+    const [base, pid] = name.split('.initdb-');
+    if (base !== basename(folder) || pid === undefined || isAlive(Number(pid))) continue;
+    await rm(join(dirname(folder), name), { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
 function initdbArguments(data: string, password: string, settings: Record<string, string>) {
   return [
     `--pgdata=${data}`,
@@ -68,6 +78,7 @@ export async function clusterUrl({ folder }: Cluster, port: number): Promise<str
   return `postgres://postgres:${password.trim()}@127.0.0.1:${port}/postgres`;
 }
 
-function ignoreNotEmpty(error: NodeJS.ErrnoException): void {
+/** For a rename to where another process may have put the same thing first. */
+export function ignoreNotEmpty(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
 }

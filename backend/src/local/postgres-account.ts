@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { runProgram } from './run-program.ts';
 import type { Account } from './run-program.ts';
-import { reasonOf, StartError } from './start-error.ts';
+import { reasonOf, StartError } from '../start-error.ts';
 
 /**
  * The user to run PostgreSQL as: us, unless we are root, which PostgreSQL refuses. As root it is

@@ -1,5 +1,5 @@
 import { arch, platform } from 'node:os';
-import { StartError } from './start-error.ts';
+import { StartError } from '../start-error.ts';
 
 /** Paths of the PostgreSQL programs that npm installed for this machine. */
 export interface PostgresPrograms {

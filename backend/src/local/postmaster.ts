@@ -41,12 +41,33 @@ export async function stopPostmaster(
   { pid }: Postmaster,
 ): Promise<void> {
   const flags = ['-D', folder, '-m', 'fast', '-t', '600'];
-  await runProgram(programs.pg_ctl, ['stop', '-s', '-w', ...flags], { account, cwd: folder });
+  try {
+    await runProgram(programs.pg_ctl, ['stop', '-s', '-w', ...flags], { account, cwd: folder });
+  } catch (error) {
+    if (await isRunning(pid, folder)) throw error;
+  }
   while (await isRunning(pid, folder)) await sleep(20);
 }
 
-/** PostgreSQL's own log, the place to look where it does not start. */
-export function logFile(folder: string): string {
+/** Tells PostgreSQL to stop without waiting for it: all that can be done in an `exit` handler. */
+export function abandonPostmaster(
+  { pid }: Postmaster,
+  signal: 'SIGINT' | 'SIGQUIT' = 'SIGINT',
+): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It is gone already.
+  }
+}
+
+/** The last reason in PostgreSQL's log why it could not go on. */
+export async function lastComplaint(folder: string): Promise<string | undefined> {
+  const log = await readFile(logFile(folder), 'utf8').catch(() => '');
+  return log.match(/(?:FATAL|PANIC): +.*/g)?.at(-1);
+}
+
+function logFile(folder: string): string {
   return join(folder, 'server.log');
 }
 
