@@ -1,0 +1,35 @@
+import { Kysely, PostgresDialect } from 'kysely';
+import pg from 'pg';
+import type { DB } from './tables.ts';
+
+export type Db = Kysely<DB>;
+
+export interface Connection {
+  /** For everything but the turn's own statements. */
+  db: Db;
+  /** The same connections, for the turn's prepared statements. */
+  pool: pg.Pool;
+  close(): Promise<void>;
+}
+
+/** How long one attempt to get a connection, or one statement, may take before it counts as an outage. */
+const CONNECT_TIMEOUT_MS = 5_000;
+const QUERY_TIMEOUT_MS = 30_000;
+
+/** Opens a pool of at most `max` connections. Nothing is sent before the first statement. */
+export function connect(
+  databaseUrl: string,
+  options: { max: number; onIdleError?: (error: Error) => void },
+): Connection {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: options.max,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: QUERY_TIMEOUT_MS,
+    application_name: 'llm-bot-core',
+  });
+  // Without a listener, a connection that breaks while idle would end the process.
+  pool.on('error', (error) => options.onIdleError?.(error));
+  const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
+  return { db, pool, close: () => db.destroy() };
+}

@@ -1,0 +1,218 @@
+import { sql } from 'kysely';
+import type { Kysely } from 'kysely';
+
+/**
+ * The turn's statements. They are functions because each of their inner statements sees what was
+ * committed before it: after waiting for the session's lock they read the memory as it is now,
+ * where one large statement would read it as it was before the wait. And it is one round trip.
+ * Lock order everywhere: the session, then its turns and messages.
+ */
+export async function up(db: Kysely<never>): Promise<void> {
+  // The newest summary, and every message after it; where those are fewer than p_history_limit,
+  // older ones too. Messages of unanswered turns stay out. Reads no further back than the token
+  // budget can carry, so that a backlog of any length costs the same; 4 is what a message costs
+  // at least (its role and separators), as in count-tokens.ts.
+  await sql`
+    create function read_memory(
+      p_session_id uuid, p_before bigint, p_history_limit integer, p_token_budget integer
+    ) returns json stable language plpgsql as $$
+    declare
+      summary record;
+      watermark bigint;
+      unanswered bigint[];
+      window_start bigint;
+    begin
+      select id, version, content, last_message_id into summary from conversation_summaries
+        where session_id = p_session_id order by version desc limit 1;
+      watermark := coalesce(summary.last_message_id, 0);
+
+      unanswered := array(select user_message_id from turns
+        where session_id = p_session_id and state in ('received', 'failed', 'cancelled')
+          and user_message_id < p_before);
+
+      select id into window_start from messages
+        where session_id = p_session_id and id < p_before and id <> all (unanswered)
+        order by id desc offset p_history_limit - 1 limit 1;
+      window_start := least(watermark + 1, coalesce(window_start, 0));
+
+      return json_build_object(
+        'summary', case when summary.id is not null then json_build_object(
+          'id', summary.id::text, 'version', summary.version, 'content', summary.content,
+          'last_message_id', summary.last_message_id::text) end,
+        'window', coalesce((
+          select json_agg(json_build_object(
+              'id', id::text, 'role', role, 'content', content, 'tokens', tokens) order by id)
+            from (
+              select id, role, content, tokens,
+                  sum(coalesce(tokens, 0) + 4) over (order by id desc) as running_tokens
+                from (
+                  select id, role, content, tokens from messages
+                    where session_id = p_session_id and id < p_before and id >= window_start
+                      and id <> all (unanswered)
+                    order by id desc limit p_token_budget / 4
+                ) as newest
+            ) as counted
+            where running_tokens <= p_token_budget
+        ), '[]'),
+        'messages_since_summary', (
+          select messages_since_summary from chat_sessions where id = p_session_id),
+        'unanswered_since_summary', (
+          select count(*) from unnest(unanswered) as id where id > watermark)
+      );
+    end $$`.execute(db);
+
+  // Stores a message's turn, and begins it where no earlier turn of the chat is unfinished.
+  // outcome: begun (with its memory), waiting (durably stored, its place comes later),
+  // known (this client message id has a turn already).
+  await sql`
+    create function open_turn(
+      p_chat_id text, p_user_id text, p_channel text, p_client_message_id text,
+      p_request_hash bytea, p_text text, p_tokens integer, p_lease interval,
+      p_history_limit integer, p_token_budget integer
+    ) returns json language plpgsql as $$
+    declare
+      v_session_id uuid;
+      v_turn_id bigint;
+      v_message_id bigint;
+      v_locked boolean;
+    begin
+      loop
+        select id into v_session_id from chat_sessions
+          where chat_id = p_chat_id and is_active for no key update;
+        v_locked := found;
+        select id into v_turn_id from turns
+          where chat_id = p_chat_id and client_message_id = p_client_message_id;
+        if found then
+          return json_build_object('outcome', 'known', 'turn_id', v_turn_id::text);
+        end if;
+        exit when v_locked;
+        insert into chat_sessions (chat_id, user_id, channel)
+          values (p_chat_id, p_user_id, p_channel)
+          on conflict do nothing returning id into v_session_id;
+        exit when found;
+      end loop;
+
+      if exists (select from turns where chat_id = p_chat_id and state = 'answering')
+        or exists (select from turns where chat_id = p_chat_id and state = 'received') then
+        insert into turns (session_id, chat_id, user_id, client_message_id, request_hash,
+            state, text, tokens, lease_expires_at)
+          values (v_session_id, p_chat_id, p_user_id, p_client_message_id, p_request_hash,
+            'received', p_text, p_tokens, now() + p_lease)
+          returning id into v_turn_id;
+        return json_build_object(
+          'outcome', 'waiting', 'turn_id', v_turn_id::text, 'session_id', v_session_id);
+      end if;
+
+      insert into messages (session_id, role, content, tokens)
+        values (v_session_id, 'user', p_text, p_tokens) returning id into v_message_id;
+      insert into turns (session_id, chat_id, user_id, client_message_id, request_hash,
+          state, user_message_id, attempts, lease_expires_at)
+        values (v_session_id, p_chat_id, p_user_id, p_client_message_id, p_request_hash,
+          'answering', v_message_id, 1, now() + p_lease)
+        returning id into v_turn_id;
+      return json_build_object(
+        'outcome', 'begun', 'turn_id', v_turn_id::text, 'session_id', v_session_id,
+        'attempt', 1, 'message_id', v_message_id::text,
+        'memory', read_memory(v_session_id, v_message_id, p_history_limit, p_token_budget));
+    end $$`.execute(db);
+
+  // Claims a stored turn: one that waited, one whose claim expired, one that failed and is tried
+  // again. outcome: begun, waiting (another turn of the chat comes first, or another process
+  // answers this one), ended.
+  await sql`
+    create function begin_turn(
+      p_turn_id bigint, p_lease interval, p_history_limit integer, p_token_budget integer
+    ) returns json language plpgsql as $$
+    declare
+      v_session record;
+      v_turn turns;
+      v_message_id bigint;
+      v_text text;
+    begin
+      select s.id, s.last_message_id into v_session from turns t
+        join chat_sessions s on s.id = t.session_id
+        where t.id = p_turn_id for no key update of s;
+      select * into v_turn from turns where id = p_turn_id for no key update;
+      if not found or v_turn.state in ('answered', 'cancelled') then
+        return json_build_object('outcome', 'ended');
+      end if;
+      if v_turn.state = 'answering' and v_turn.lease_expires_at > now() then
+        return json_build_object('outcome', 'waiting');
+      end if;
+      if (v_turn.state <> 'failed' and v_turn.cancel_requested_at is not null)
+        or (v_turn.user_message_id is null and v_turn.text is null) then
+        -- Stopped by its user, or its message was deleted by hand: there is nothing to answer.
+        update turns set state = 'cancelled', lease_expires_at = null, ended_at = now()
+          where id = p_turn_id;
+        return json_build_object('outcome', 'ended');
+      end if;
+      if exists (select from turns
+          where chat_id = v_turn.chat_id and state = 'answering' and id <> p_turn_id)
+        or exists (select from turns
+          where chat_id = v_turn.chat_id and state = 'received' and id < p_turn_id) then
+        update turns set state = 'received', error_code = null, error = null, ended_at = null,
+            cancel_requested_at = null, lease_expires_at = now() + p_lease
+          where id = p_turn_id and state = 'failed';
+        return json_build_object('outcome', 'waiting');
+      end if;
+
+      v_message_id := v_turn.user_message_id;
+      if v_message_id is null then
+        insert into messages (session_id, role, content, tokens)
+          values (v_turn.session_id, 'user', v_turn.text, v_turn.tokens)
+          returning id into v_message_id;
+      elsif v_message_id < v_session.last_message_id then
+        -- The conversation went on without it: it takes its place where it is answered.
+        update messages set id = nextval('messages_id_seq') where id = v_message_id
+          returning id into v_message_id;
+      end if;
+      select content into v_text from messages where id = v_message_id;
+
+      update turns set state = 'answering', attempts = attempts + 1, text = null,
+          user_message_id = v_message_id, lease_expires_at = now() + p_lease,
+          cancel_requested_at = null, error_code = null, error = null, ended_at = null
+        where id = p_turn_id;
+      return json_build_object(
+        'outcome', 'begun', 'turn_id', p_turn_id::text, 'session_id', v_turn.session_id,
+        'attempt', v_turn.attempts + 1, 'message_id', v_message_id::text, 'text', v_text,
+        'memory', read_memory(v_turn.session_id, v_message_id, p_history_limit, p_token_budget));
+    end $$`.execute(db);
+
+  // Stores the reply of the attempt that still holds the claim, once. Returns the reply's
+  // message id, also to a repeat of the same call; null where the claim was lost.
+  // p_offer_after: when the outbox offers the reply to any channel worker; null is now.
+  await sql`
+    create function finish_turn(
+      p_turn_id bigint, p_session_id uuid, p_attempt integer, p_reply text, p_tokens integer,
+      p_offer_after interval, p_model text, p_finish_reason text, p_prompt_tokens integer,
+      p_completion_tokens integer, p_cost_usd numeric, p_latency_ms integer, p_context jsonb
+    ) returns bigint language plpgsql as $$
+    declare
+      v_channel text;
+      v_turn record;
+      v_reply_id bigint;
+    begin
+      select channel into v_channel from chat_sessions
+        where id = p_session_id for no key update;
+      select state, reply_message_id into v_turn from turns
+        where id = p_turn_id and session_id = p_session_id and attempts = p_attempt
+        for no key update;
+      if v_turn.state = 'answered' then
+        return v_turn.reply_message_id;
+      end if;
+      if v_turn.state is distinct from 'answering' then
+        return null;
+      end if;
+      insert into messages (session_id, role, content, tokens, delivery_state, delivery_channel,
+          delivery_due_at)
+        values (p_session_id, 'assistant', p_reply, p_tokens, 'pending', v_channel,
+          now() + coalesce(p_offer_after, interval '0'))
+        returning id into v_reply_id;
+      update turns set state = 'answered', reply_message_id = v_reply_id, lease_expires_at = null,
+          model = p_model, finish_reason = p_finish_reason, prompt_tokens = p_prompt_tokens,
+          completion_tokens = p_completion_tokens, cost_usd = p_cost_usd,
+          latency_ms = p_latency_ms, context = p_context, ended_at = now()
+        where id = p_turn_id;
+      return v_reply_id;
+    end $$`.execute(db);
+}
