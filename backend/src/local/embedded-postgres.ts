@@ -13,7 +13,7 @@ import { findPostgresPrograms, postgresMajor } from './postgres-programs.ts';
 import {
   abandonPostmaster,
   findPostmaster,
-  lastComplaint,
+  logFile,
   startPostmaster,
   stopPostmaster,
 } from './postmaster.ts';
@@ -23,6 +23,8 @@ import { reachablePrograms } from './reachable-programs.ts';
 export interface EmbeddedPostgres {
   /** `postgres://` on 127.0.0.1, with the password. */
   url: string;
+  /** Its files: `<dataDir>/postgres`, or where that is a link to. */
+  folder: string;
   /** Ends every connection, stops PostgreSQL and resolves once no process of it is left. */
   stop(): Promise<void>;
 }
@@ -50,6 +52,7 @@ export async function startEmbeddedPostgres(options: {
   process.once('exit', abandon);
   return {
     url,
+    folder: cluster.folder,
     async stop() {
       lock.letGo();
       await stopPostmaster(cluster, postmaster);
@@ -100,7 +103,7 @@ async function takeOver(
       );
     } catch (error) {
       if (error instanceof StartError) throw error;
-      if (attempt >= patience(error)) throw await explain(error, cluster);
+      if (attempt >= patience(error)) throw explain(error, cluster);
       await sleep(500);
     }
   }
@@ -115,10 +118,9 @@ function patience(error: unknown): number {
   return isBusy ? 600 : 5;
 }
 
-async function explain(error: unknown, { folder }: Cluster): Promise<StartError> {
-  const reason = (await lastComplaint(folder)) ?? reasonOf(error);
+function explain(error: unknown, { folder }: Cluster): StartError {
   return new StartError(
-    `DATA_DIR: PostgreSQL does not start on ${folder} (${reason}); its log is ${join(folder, 'server.log')}`,
+    `DATA_DIR: PostgreSQL does not start on ${folder} (${reasonOf(error)}); its log is ${logFile(folder)}`,
     { cause: error },
   );
 }

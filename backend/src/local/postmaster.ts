@@ -2,6 +2,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { reasonOf } from '../start-error.ts';
 import type { Cluster } from './cluster.ts';
 import { runProgram } from './run-program.ts';
 
@@ -26,10 +27,15 @@ export async function startPostmaster(cluster: Cluster): Promise<Postmaster> {
   // Left by a crash, and its pid may be another program's by now: PostgreSQL would not start then.
   await rm(pidFile(folder), { force: true });
   const flags = ['-D', folder, '-l', logFile(folder), '-o', `-p ${await freePort()}`];
-  await runProgram(programs.pg_ctl, ['start', '-s', '-w', '-t', '600', ...flags], {
-    account,
-    cwd: folder,
-  });
+  const logged = (await readLog(folder)).length;
+  try {
+    await runProgram(programs.pg_ctl, ['start', '-s', '-w', '-t', '600', ...flags], {
+      account,
+      cwd: folder,
+    });
+  } catch (cause) {
+    throw new Error((await lastComplaint(folder, logged)) ?? reasonOf(cause), { cause });
+  }
   const postmaster = await findPostmaster(cluster);
   if (postmaster === undefined) throw new Error('PostgreSQL ended right after its start');
   return postmaster;
@@ -61,13 +67,21 @@ export function abandonPostmaster(
   }
 }
 
-/** The last reason in PostgreSQL's log why it could not go on. */
-export async function lastComplaint(folder: string): Promise<string | undefined> {
-  const log = await readFile(logFile(folder), 'utf8').catch(() => '');
-  return log.match(/(?:FATAL|PANIC): +.*/g)?.at(-1);
+/** What PostgreSQL wrote to its log since it was `from` characters long, reduced to its last reason to give up. */
+async function lastComplaint(folder: string, from: number): Promise<string | undefined> {
+  const log = await readLog(folder);
+  return log
+    .slice(from)
+    .match(/(?:FATAL|PANIC): +.*/g)
+    ?.at(-1);
 }
 
-function logFile(folder: string): string {
+async function readLog(folder: string): Promise<string> {
+  return readFile(logFile(folder), 'utf8').catch(() => '');
+}
+
+/** PostgreSQL's own log, the place to look where it does not start. */
+export function logFile(folder: string): string {
   return join(folder, 'server.log');
 }
 
