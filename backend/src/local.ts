@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { ConfigError, loadConfig } from './config.ts';
+import { explainListenError } from './listen-error.ts';
+import { banner } from './local/banner.ts';
+import { prepareDataFolder } from './local/data-folder.ts';
+import { startEmbeddedPostgres } from './local/embedded-postgres.ts';
+import { createLogger } from './logger.ts';
+import { serveApi } from './serve-api.ts';
+import { StartError } from './start-error.ts';
+import { onStopSignal } from './stop-signals.ts';
+
+/** Runs the whole product in one process, on embedded parts where no others are configured. */
+async function start(): Promise<{ stop(): Promise<void> }> {
+  const config = loadConfig();
+  const dataFolder = await prepareDataFolder(config.dataDir);
+  // In a terminal the log would bury the banner.
+  const logFile = process.stdout.isTTY ? join(dataFolder, 'api.log') : undefined;
+  const logger = createLogger(
+    config.logLevel,
+    logFile === undefined ? undefined : pino.destination(logFile),
+  );
+
+  const postgres =
+    config.databaseUrl === undefined
+      ? await startEmbeddedPostgres({ dataDir: dataFolder, logger })
+      : { url: config.databaseUrl, folder: undefined, stop: async () => {} };
+  try {
+    const api = await serveApi(config, postgres.url, logger);
+    const places = { apiUrl: api.url, databaseFolder: postgres.folder, dataFolder, logFile };
+    process.stdout.write(banner(config, places));
+    return {
+      async stop() {
+        try {
+          await api.close();
+        } finally {
+          await postgres.stop();
+        }
+      },
+    };
+  } catch (error) {
+    await postgres.stop();
+    throw explainListenError(error, config.server) ?? error;
+  }
+}
+
+function fail(error: unknown): never {
+  const isExpected = error instanceof ConfigError || error instanceof StartError;
+  console.error(isExpected ? error.message : error);
+  process.exit(1);
+}
+
+const started = start();
+onStopSignal(async () => (await started).stop());
+await started.catch(fail);

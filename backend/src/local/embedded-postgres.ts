@@ -1,0 +1,126 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '../logger.ts';
+import { reasonOf, StartError } from '../start-error.ts';
+import { clusterUrl, createCluster, removeDrafts } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
+import { placeCluster, prepareDataFolder } from './data-folder.ts';
+import { takeOwnerLock } from './owner-lock.ts';
+import type { OwnerLock } from './owner-lock.ts';
+import { postgresAccount } from './postgres-account.ts';
+import { findPostgresPrograms, postgresMajor } from './postgres-programs.ts';
+import {
+  abandonPostmaster,
+  findPostmaster,
+  logFile,
+  startPostmaster,
+  stopPostmaster,
+} from './postmaster.ts';
+import type { Postmaster } from './postmaster.ts';
+import { reachablePrograms } from './reachable-programs.ts';
+
+export interface EmbeddedPostgres {
+  /** `postgres://` on 127.0.0.1, with the password. */
+  url: string;
+  /** Its files: `<dataDir>/postgres`, or where that is a link to. */
+  folder: string;
+  /** Ends every connection, stops PostgreSQL and resolves once no process of it is left. */
+  stop(): Promise<void>;
+}
+
+/** Durable: fsync and the rest keep PostgreSQL's defaults. */
+const settings = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  timezone: 'UTC',
+  log_checkpoints: 'off',
+};
+
+/**
+ * Runs PostgreSQL on `<dataDir>/postgres`, which is made on the first start. One that a killed start
+ * left running is adopted. Rejects with {@link StartError} where the folder cannot be used or is in use.
+ */
+export async function startEmbeddedPostgres(options: {
+  dataDir: string;
+  logger?: Logger;
+}): Promise<EmbeddedPostgres> {
+  const cluster = await openCluster(options.dataDir);
+  const { postmaster, url, lock } = await takeOver(cluster, options.logger);
+  // However this process ends, short of kill -9, PostgreSQL ends with it.
+  const abandon = () => abandonPostmaster(postmaster);
+  process.once('exit', abandon);
+  return {
+    url,
+    folder: cluster.folder,
+    async stop() {
+      lock.letGo();
+      await stopPostmaster(cluster, postmaster);
+      process.off('exit', abandon);
+    },
+  };
+}
+
+async function openCluster(dataDir: string): Promise<Cluster> {
+  const dataFolder = await prepareDataFolder(dataDir);
+  const account = await postgresAccount(join(dataFolder, 'postgres'));
+  const folder = await placeCluster(dataFolder, account);
+  const programs = await reachablePrograms(await findPostgresPrograms(), account);
+  const cluster = { folder, programs, account };
+  await removeDrafts(cluster);
+  if (await isMissing(folder)) await createCluster(cluster, settings);
+  await checkMajor(folder);
+  return cluster;
+}
+
+async function isMissing(folder: string): Promise<boolean> {
+  const exists = await stat(folder).catch(() => undefined);
+  return exists === undefined || (exists.isDirectory() && (await readdir(folder)).length === 0);
+}
+
+async function checkMajor(folder: string): Promise<void> {
+  const major = await readFile(join(folder, 'PG_VERSION'), 'utf8').catch(() => '');
+  if (major.trim() === postgresMajor) return;
+  const found =
+    major === '' ? 'is not a PostgreSQL data folder' : `is PostgreSQL ${major.trim()}'s`;
+  throw new StartError(
+    `DATA_DIR: ${folder} ${found}, not PostgreSQL ${postgresMajor}'s; move it away, or set DATA_DIR to another folder`,
+  );
+}
+
+async function takeOver(
+  cluster: Cluster,
+  logger?: Logger,
+): Promise<{ postmaster: Postmaster; url: string; lock: OwnerLock }> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const postmaster = (await findPostmaster(cluster)) ?? (await startPostmaster(cluster));
+      const url = await clusterUrl(cluster, postmaster.port);
+      const lock = await takeOwnerLock(url, logger);
+      if (typeof lock !== 'number') return { postmaster, url, lock };
+      throw new StartError(
+        `DATA_DIR: another start already runs on ${cluster.folder} (process ${lock}); stop it, or set DATA_DIR to another folder`,
+      );
+    } catch (error) {
+      if (error instanceof StartError) throw error;
+      if (attempt >= patience(error)) throw explain(error, cluster);
+      await sleep(500);
+    }
+  }
+}
+
+/**
+ * How many attempts an error is worth. A port can be lost to a race, and killed processes need a
+ * moment to be gone; an old PostgreSQL that still recovers or shuts down says so (57P03).
+ */
+function patience(error: unknown): number {
+  const isBusy = error instanceof Error && 'code' in error && error.code === '57P03';
+  return isBusy ? 600 : 5;
+}
+
+function explain(error: unknown, { folder }: Cluster): StartError {
+  return new StartError(
+    `DATA_DIR: PostgreSQL does not start on ${folder} (${reasonOf(error)}); its log is ${logFile(folder)}`,
+    { cause: error },
+  );
+}
