@@ -23,6 +23,11 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
+/** For codes that were stored: a later version may have dropped one. */
+export function isErrorCode(code: string | null): code is ErrorCode {
+  return code !== null && code in errorCodes;
+}
+
 /** `path` names the field (`text`, `items.0.id`), `message` says what is wrong with it. */
 export interface FieldError {
   path: string;
@@ -62,10 +67,14 @@ export function asAppError(error: unknown): AppError {
   if (error instanceof Error) {
     const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
     if (outageCodes.test(code) || outageMessages.test(error.message)) {
-      return new AppError('database_unavailable', 'The database cannot be reached; try again soon.', {
-        cause: error,
-        retryAfterSeconds: 2,
-      });
+      return new AppError(
+        'database_unavailable',
+        'The database cannot be reached; try again soon.',
+        {
+          cause: error,
+          retryAfterSeconds: 2,
+        },
+      );
     }
   }
   return new AppError('internal_error', 'The request could not be handled; see the server log.', {

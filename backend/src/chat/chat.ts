@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import type { Pool } from 'pg';
 import type { Model } from '#src/clients/model.ts';
 import type { Db } from '#src/db/connect.ts';
 import type { Logger } from '#src/logger.ts';
@@ -8,7 +8,7 @@ import type { TurnWaits } from './turn-waits.ts';
 /** What the chat's use cases need; made once per process by its entry. */
 export interface Chat {
   db: Db;
-  pool: pg.Pool;
+  pool: Pool;
   model: Model;
   logger: Logger;
   settings: {

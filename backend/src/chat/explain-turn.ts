@@ -1,4 +1,6 @@
+import type { Selectable } from 'kysely';
 import type { Db } from '#src/db/connect.ts';
+import type { Turns } from '#src/db/tables.ts';
 import { AppError } from '#src/errors.ts';
 import type { ContextLog } from '#src/memory/assemble-context.ts';
 
@@ -28,7 +30,12 @@ type Explained = Omit<ContextLog, 'summary' | 'recalled'> & {
 
 /** Rejects with `not_found` where there is no such turn. */
 export async function explainTurn(db: Db, turnId: string): Promise<TurnExplanation> {
-  const turn = await db.selectFrom('turns').selectAll().where('id', '=', turnId).executeTakeFirst();
+  const turn = await db
+    .selectFrom('turns')
+    .selectAll()
+    .$castTo<Omit<Selectable<Turns>, 'context'> & { context: ContextLog | null }>()
+    .where('id', '=', turnId)
+    .executeTakeFirst();
   if (turn === undefined) throw new AppError('not_found', `There is no turn ${turnId}.`);
   return {
     turn_id: turn.id,
@@ -44,7 +51,7 @@ export async function explainTurn(db: Db, turnId: string): Promise<TurnExplanati
     cost_usd: turn.cost_usd === null ? null : Number(turn.cost_usd),
     user_message_id: turn.user_message_id,
     reply_message_id: turn.reply_message_id,
-    context: await withTexts(db, turn.session_id, turn.context as unknown as ContextLog | null),
+    context: await withTexts(db, turn.session_id, turn.context),
   };
 }
 

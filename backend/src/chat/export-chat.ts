@@ -47,12 +47,21 @@ export async function exportChat(db: Db, chatId: string) {
           .orderBy('id')
           .execute(),
       ];
+      const turnOf = new Map(
+        turns.flatMap((turn) => [
+          [turn.user_message_id, turn.id],
+          [turn.reply_message_id, turn.id],
+        ]),
+      );
       return {
         chat_id: chatId,
         exported_at: new Date().toISOString(),
         sessions: sessions.map((session) => ({
           ...session,
-          messages: ofSession(messages, session.id),
+          messages: ofSession(messages, session.id).map((message) => ({
+            ...message,
+            turn_id: turnOf.get(message.id) ?? null,
+          })),
           summaries: ofSession(summaries, session.id),
           turns: ofSession(turns, session.id).map(({ request_hash: _, ...turn }) => turn),
           embeddings: ofSession(embeddings, session.id),
@@ -62,7 +71,5 @@ export async function exportChat(db: Db, chatId: string) {
 }
 
 function ofSession<Row extends { session_id: string }>(rows: Row[], sessionId: string) {
-  return rows
-    .filter((row) => row.session_id === sessionId)
-    .map(({ session_id: _, ...row }) => row);
+  return rows.filter((row) => row.session_id === sessionId).map(({ session_id: _, ...row }) => row);
 }

@@ -85,7 +85,9 @@ async function deleteUserFromSessions(
     .flatMap((turn) => [turn.user_message_id, turn.reply_message_id])
     .filter((id) => id !== null);
   const { rows: embeddings } = await sql`
-    delete from embeddings where message_id = any(${messageIds}::bigint[]) returning id`.execute(tx);
+    delete from embeddings where message_id = any(${messageIds}::bigint[]) returning id`.execute(
+    tx,
+  );
   const { rows: messages } = await sql`
     delete from messages where id = any(${messageIds}::bigint[]) returning id`.execute(tx);
   const summaries = await tx

@@ -5,8 +5,7 @@ import { beginTurn, finishTurn, openTurn } from '#src/db/turn-statements.ts';
 import type { BegunTurn, Claim, FinishedTurn } from '#src/db/turn-statements.ts';
 import { endTurn, findTurn, releaseLeases } from '#src/db/turns.ts';
 import type { StoredTurn } from '#src/db/turns.ts';
-import { AppError, asAppError } from '#src/errors.ts';
-import type { ErrorCode } from '#src/errors.ts';
+import { AppError, asAppError, isErrorCode } from '#src/errors.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
 import type { ContextLog } from '#src/memory/assemble-context.ts';
 import { countTokens } from '#src/memory/count-tokens.ts';
@@ -168,7 +167,11 @@ type Answer = Omit<Completion, 'finishReason'> & {
 };
 
 /** Lets the model write. A user who stops it keeps what was written until then. */
-async function writeAnswer(chat: Chat, turn: RunningTurn, prompt: PromptMessage[]): Promise<Answer> {
+async function writeAnswer(
+  chat: Chat,
+  turn: RunningTurn,
+  prompt: PromptMessage[],
+): Promise<Answer> {
   const streaming = [...turn.callers].some((caller) => caller.delta !== undefined);
   const onDelta = (text: string) => {
     turn.written += text;
@@ -245,7 +248,10 @@ async function readReply(chat: Chat, turn: RunningTurn): Promise<Reply> {
 function storedReply(turn: StoredTurn): Reply {
   if (turn.state === 'cancelled') throw stoppedByUser;
   if (turn.state === 'failed') {
-    throw new AppError((turn.error_code ?? 'internal_error') as ErrorCode, turn.error ?? 'The turn failed.');
+    throw new AppError(
+      isErrorCode(turn.error_code) ? turn.error_code : 'internal_error',
+      turn.error ?? 'The turn failed.',
+    );
   }
   if (turn.reply === null || turn.reply_message_id === null) {
     throw new AppError('reply_deleted', 'The reply to this message was deleted by an operator.');
@@ -262,7 +268,10 @@ function storedReply(turn: StoredTurn): Reply {
 }
 
 function erased(): AppError {
-  return new AppError('turn_cancelled', 'The conversation was erased while the message was answered.');
+  return new AppError(
+    'turn_cancelled',
+    'The conversation was erased while the message was answered.',
+  );
 }
 
 /** PostgreSQL holds neither NUL nor half a surrogate pair; models sometimes write both. */

@@ -1,4 +1,5 @@
 import { AppError } from '#src/errors.ts';
+import type { DeliveryState } from '#src/db/turns.ts';
 import type { Chat } from './chat.ts';
 
 /** Someone who waits for a turn's reply. Hanging up does not stop the turn. */
@@ -20,7 +21,7 @@ export interface Reply {
   reply_message_id: string;
   /** True where this call made no model call of its own. */
   replayed: boolean;
-  delivery: string;
+  delivery: DeliveryState;
 }
 
 /** A turn that this process answers, or waits for. */
@@ -37,7 +38,10 @@ export interface RunningTurn {
   reply: Promise<Reply>;
 }
 
-export const stoppedByUser = new AppError('turn_cancelled', 'The answer was stopped before it began.');
+export const stoppedByUser = new AppError(
+  'turn_cancelled',
+  'The answer was stopped before it began.',
+);
 export const claimLost = new AppError(
   'internal_error',
   'Another process has taken this turn over.',

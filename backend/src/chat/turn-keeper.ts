@@ -1,9 +1,4 @@
-import {
-  endTurn,
-  listOrphanedTurns,
-  listStoppedTurns,
-  renewLeases,
-} from '#src/db/turns.ts';
+import { endTurn, listOrphanedTurns, listStoppedTurns, renewLeases } from '#src/db/turns.ts';
 import type { HeldTurn } from '#src/db/turns.ts';
 import { asAppError } from '#src/errors.ts';
 import type { Chat } from './chat.ts';
@@ -91,7 +86,10 @@ const gaveUp = {
 async function stopAskedTurns(chat: Chat): Promise<void> {
   const claimed = heldTurns(chat).filter((turn) => turn.attempt > 0);
   if (claimed.length === 0) return;
-  for (const turnId of await listStoppedTurns(chat.db, claimed.map((turn) => turn.turnId))) {
+  for (const turnId of await listStoppedTurns(
+    chat.db,
+    claimed.map((turn) => turn.turnId),
+  )) {
     chat.running.get(turnId)?.stop.abort(stoppedByUser);
   }
 }

@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import type { Pool } from 'pg';
 import type { Memory } from './memory.ts';
 
 /**
@@ -71,7 +71,7 @@ export interface FinishedTurn {
 
 /** The turn's first round trip: stores the message and, where its place has come, reads the memory. */
 export async function openTurn(
-  pool: pg.Pool,
+  pool: Pool,
   turn: NewTurn,
   limits: MemoryLimits,
 ): Promise<OpenedTurn> {
@@ -96,7 +96,7 @@ export async function openTurn(
 
 /** Claims a turn that waited, failed, or lost its process. */
 export async function beginTurn(
-  pool: pg.Pool,
+  pool: Pool,
   turnId: string,
   limits: MemoryLimits,
 ): Promise<BegunTurn> {
@@ -109,10 +109,7 @@ export async function beginTurn(
 }
 
 /** The turn's second round trip. Returns the reply's message id; undefined where the claim was lost. */
-export async function finishTurn(
-  pool: pg.Pool,
-  turn: FinishedTurn,
-): Promise<string | undefined> {
+export async function finishTurn(pool: Pool, turn: FinishedTurn): Promise<string | undefined> {
   const { rows } = await pool.query<{ id: string | null }>({
     name: 'finish_turn',
     text: 'select finish_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as id',

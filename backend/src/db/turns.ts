@@ -4,6 +4,8 @@ import type { Db } from './connect.ts';
 import { LEASE_SECONDS } from './turn-statements.ts';
 import type { Turns } from './tables.ts';
 
+export type DeliveryState = 'pending' | 'sending' | 'sent' | 'uncertain' | 'failed';
+
 export type StoredTurn = Pick<
   Selectable<Turns>,
   'id' | 'session_id' | 'user_id' | 'request_hash' | 'error_code' | 'error'
@@ -12,7 +14,7 @@ export type StoredTurn = Pick<
   reply_message_id: string | null;
   /** null: not answered, or the reply was deleted by hand. */
   reply: string | null;
-  delivery_state: string | null;
+  delivery_state: DeliveryState | null;
   lease_expired: boolean;
 };
 
@@ -22,7 +24,7 @@ export async function findTurn(
   chatId: string,
   turnId: string,
 ): Promise<StoredTurn | undefined> {
-  const row = await db
+  return await db
     .selectFrom('turns as t')
     .leftJoin('messages as reply', 'reply.id', 't.reply_message_id')
     .select([
@@ -40,8 +42,8 @@ export async function findTurn(
     ])
     .where('t.id', '=', turnId)
     .where('t.chat_id', '=', chatId)
+    .$castTo<StoredTurn>()
     .executeTakeFirst();
-  return row as StoredTurn | undefined;
 }
 
 /** Ends an attempt without a reply. False where another attempt has taken over. */

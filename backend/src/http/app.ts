@@ -66,15 +66,13 @@ function addOpenApiDocument(app: OpenAPIHono<HttpEnv>): void {
       title: 'LLM Bot Core',
       version: '0.1.0',
       description: 'Conversations, progressive summaries and memory for chat bots.',
-      license: { name: 'MIT', identifier: 'MIT' },
+      license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
     },
     security: [{ ApiKey: [] }],
   });
 }
 
-function validationFailed(
-  issues: readonly { path: PropertyKey[]; message: string }[],
-): AppError {
+function validationFailed(issues: readonly { path: PropertyKey[]; message: string }[]): AppError {
   const errors: FieldError[] = issues.map((issue) => ({
     path: issue.path.join('.'),
     message: issue.message,

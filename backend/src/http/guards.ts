@@ -23,7 +23,10 @@ export function requireApiKey(apiKeys: string[]) {
 export const requireLocalHost = createMiddleware<HttpEnv>(async (c, next) => {
   const host = new URL(c.req.url).hostname;
   if (!/^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(host)) {
-    throw new AppError('host_not_allowed', `Without API_KEY only local names are served, not ${host}.`);
+    throw new AppError(
+      'host_not_allowed',
+      `Without API_KEY only local names are served, not ${host}.`,
+    );
   }
   await next();
 });

@@ -62,13 +62,7 @@ export function assembleContext(input: ContextInput): { prompt: PromptMessage[];
 
   const fixed = [instruction, ...(summary ? [summary] : []), ...recalled, message];
   const window = newestWithin(memory.window, input.tokenBudget - sum(fixed));
-  const prompt = [
-    instruction,
-    ...(summary ? [summary] : []),
-    ...window,
-    ...recalled,
-    message,
-  ];
+  const prompt = [instruction, ...(summary ? [summary] : []), ...window, ...recalled, message];
 
   const leftOut = countLeftOut(memory, window);
   return {
@@ -106,12 +100,19 @@ export function assembleContext(input: ContextInput): { prompt: PromptMessage[];
 
 type CountedPart = PromptMessage & { tokens: number };
 
-function part(layer: PromptMessage['part'], role: PromptMessage['role'], content: string): CountedPart {
+function part(
+  layer: PromptMessage['part'],
+  role: PromptMessage['role'],
+  content: string,
+): CountedPart {
   return { part: layer, role, content, tokens: countTokens(content) + MESSAGE_OVERHEAD_TOKENS };
 }
 
 /** Walks back from the newest message and stops at the first that does not fit, so the window has no gap. */
-function newestWithin(messages: WindowMessage[], tokenBudget: number): (CountedPart & { id: string })[] {
+function newestWithin(
+  messages: WindowMessage[],
+  tokenBudget: number,
+): (CountedPart & { id: string })[] {
   const window: (CountedPart & { id: string })[] = [];
   let left = tokenBudget;
   for (const message of messages.toReversed()) {
