@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { findChromium, launchBrowser } from './chromium.ts';
@@ -164,6 +165,8 @@ describe.skipIf(chromium === undefined)('the chat page', () => {
     expect(await button.isDisabled()).toBe(true);
     await send(page, 'Repeat: before');
     await answered(page, 1);
+    // What is written while the server still closes the old conversation belongs to the new one.
+    await page.route('**/v1/chat/reset', (route) => sleep(500).then(() => route.continue()));
     await button.click();
     await send(page, 'Repeat: after');
     await answered(page, 2);
@@ -186,6 +189,16 @@ describe.skipIf(chromium === undefined)('the chat page', () => {
     expect(await page.locator('.asked').textContent()).toBe('Repeat: **remember** this');
     expect(await page.locator('.reply strong').textContent()).toBe('remember');
     await page.getByText(/nothing\searlier · \d+\stokens/).waitFor();
+  });
+
+  test('a reload while the answer is written still brings all of it, once', async () => {
+    const page = await openPage();
+    const answer = Array.from({ length: 30 }, (_, n) => `word${n}`).join(' ');
+    await send(page, `Repeat: ${answer}`);
+    await page.locator('.reply').getByText('word2').waitFor();
+    await page.reload();
+    await answered(page, 1);
+    expect(await page.locator('.reply').allTextContents()).toEqual([answer]);
   });
 
   test('a failure is said politely, and Retry sends the same message id', async () => {
@@ -216,6 +229,38 @@ describe.skipIf(chromium === undefined)('the chat page', () => {
     expect(ids).toHaveLength(2);
     expect(ids[1]).toBe(ids[0]);
     expectFailedRequests('ERR_FAILED');
+  });
+
+  test('a turn stopped before its first word can be asked again', async () => {
+    const page = await openPage();
+    const body =
+      'event: accepted\r\ndata: {"turn_id":"t","session_id":"s"}\r\n\r\n' +
+      ': still working\n\n' +
+      'event: error\ndata: {"title":"The answer was stopped","code":"turn_cancelled","status":409}\n\n';
+    const stopped = { contentType: 'text/event-stream', body };
+    await page.route('**/v1/chat/handle', (route) => route.fulfill(stopped), { times: 1 });
+    await send(page, 'Repeat: after all');
+    await page.getByText('The answer was stopped').waitFor();
+    await page.getByRole('button', { name: 'Ask again' }).click();
+    await answered(page, 1);
+    expect(await page.locator('.reply').textContent()).toBe('after all');
+  });
+
+  test('keeps the end in view until the reader scrolls up', async () => {
+    const page = await openPage({ viewport: phone });
+    const jump = page.getByRole('button', { name: 'Go to the latest message' });
+    for (const n of [1, 2]) {
+      await send(page, `Repeat: ${'another line\n\n'.repeat(20)}end ${n}`);
+      await answered(page, n);
+      await expect.poll(() => distanceToEnd(page)).toBeLessThan(2);
+    }
+    await page.locator('.reply').last().hover();
+    await page.mouse.wheel(0, -400);
+    await jump.waitFor();
+    await send(page, 'Repeat: brings the end back');
+    await answered(page, 3);
+    await expect.poll(() => distanceToEnd(page)).toBeLessThan(2);
+    expect(await jump.isVisible()).toBe(false);
   });
 
   test('asks once for the key where the server wants one', async () => {
@@ -335,6 +380,12 @@ function overflow(page: Page): Promise<number> {
   return page.evaluate<number>(
     'Math.max(...[document.documentElement, document.getElementById("scroller")].map((e) => e.scrollWidth - e.clientWidth))',
   );
+}
+
+function distanceToEnd(page: Page): Promise<number> {
+  return page
+    .locator('#scroller')
+    .evaluate((e: Record<string, any>) => e.scrollHeight - e.scrollTop - e.clientHeight);
 }
 
 function classNames(elements: { className?: unknown }[]): unknown[] {

@@ -89,6 +89,10 @@ function createApp(page: string): Hono {
       chat.queue = done;
       await previous;
 
+      if (turn.state === 'answered') {
+        release();
+        return emit('message', { ...answerOf(turn, session), replayed: true });
+      }
       const abort = new AbortController();
       chat.running = abort;
       turn.state = 'answering';
@@ -100,9 +104,9 @@ function createApp(page: string): Hono {
         await emit('delta', { text: word });
       }
       chat.running = undefined;
-      release();
       if (text === '') {
         turn.state = 'cancelled';
+        release();
         return emit('error', problem(409, 'turn_cancelled', 'The answer was stopped'));
       }
       turn.state = 'answered';
@@ -115,15 +119,8 @@ function createApp(page: string): Hono {
         turnId: turn.id,
         deliveryState: 'pending',
       });
-      return emit('message', {
-        text,
-        type: 'message',
-        session_id: session.id,
-        turn_id: turn.id,
-        reply_message_id: turn.replyMessageId,
-        replayed: false,
-        delivery: 'pending',
-      });
+      release();
+      return emit('message', answerOf(turn, session));
     });
   });
 
@@ -220,6 +217,19 @@ function openTurn(
     deliveryState: null,
   });
   return turn;
+}
+
+function answerOf(turn: Turn, session: Session) {
+  const reply = session.messages.find(({ id }) => id === turn.replyMessageId);
+  return {
+    text: reply?.content,
+    type: 'message',
+    session_id: session.id,
+    turn_id: turn.id,
+    reply_message_id: turn.replyMessageId,
+    replayed: false,
+    delivery: reply?.deliveryState,
+  };
 }
 
 function wordsOf(text: string): string[] {
