@@ -1,0 +1,478 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { findChromium, launchBrowser } from './chromium.ts';
+import { type ChatServer, startStubChatServer } from './stub-chat-server.ts';
+
+/**
+ * Any server will do that serves the page and the API, with a model that repeats what follows
+ * "Repeat: ", counts for at least ten seconds at "Count slowly", and writes several words a second.
+ */
+const startServer: () => Promise<ChatServer> = startStubChatServer;
+
+const chromium = await findChromium();
+if (chromium === undefined && process.env.CI === 'true') {
+  throw new Error('The browser tests need Chromium; the line above says why there is none.');
+}
+
+const desktop = { width: 1280, height: 800 };
+const phone = { width: 360, height: 740 };
+
+describe.skipIf(chromium === undefined)('the chat page', () => {
+  let server: ChatServer;
+  let browser: Browser;
+  const contexts: BrowserContext[] = [];
+  const consoleErrors: string[] = [];
+  const foreignRequests: string[] = [];
+
+  beforeAll(async () => {
+    server = await startServer();
+    browser = await launchBrowser(chromium!);
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+  });
+
+  afterEach(async () => {
+    await Promise.all(contexts.splice(0).map((context) => context.close()));
+    expect(consoleErrors.splice(0)).toEqual([]);
+    expect(foreignRequests.splice(0)).toEqual([]);
+  });
+
+  async function openPage(options: BrowserContextOptions = { viewport: desktop }): Promise<Page> {
+    const context = await browser.newContext(options);
+    contexts.push(context);
+    context.setDefaultTimeout(10_000);
+    context.on('request', (request) => {
+      const url = request.url();
+      if (!url.startsWith(`${server.url}/`) && !url.startsWith('data:')) foreignRequests.push(url);
+    });
+    const page = await context.newPage();
+    page.on('console', (message) => {
+      if (message.type() === 'error') consoleErrors.push(message.text());
+    });
+    page.on('pageerror', (error) => consoleErrors.push(String(error)));
+    await page.goto(server.url);
+    return page;
+  }
+
+  /** Chromium itself writes a failed request to the console. */
+  function expectFailedRequests(status: string): void {
+    const others = consoleErrors.splice(0).filter((text) => !text.includes(status));
+    expect(others).toEqual([]);
+  }
+
+  test('greets a first visitor, and an example starts the conversation', async () => {
+    const page = await openPage();
+    await page.getByRole('heading', { name: 'A chat that shows what it remembers' }).waitFor();
+    await page.getByRole('button', { name: 'My name is Ada and I live in Riga' }).click();
+    await answered(page, 1);
+    expect(await page.locator('.asked').textContent()).toBe('My name is Ada and I live in Riga');
+    expect(await page.locator('#welcome').isVisible()).toBe(false);
+    await page.getByText(/nothing\searlier · \d+\stokens/).waitFor();
+  });
+
+  test('shows the answer while it is written, and Stop ends it', async () => {
+    const page = await openPage();
+    await send(page, 'Count slowly');
+    const reply = page.locator('.reply');
+    await reply.getByText(/^0 1 2/).waitFor();
+    const early = (await reply.textContent()) ?? '';
+    await reply.getByText(new RegExp(`^${early.trim()} \\d+ \\d+`)).waitFor();
+
+    await page.getByRole('button', { name: 'Stop the answer' }).click();
+    await answered(page, 1);
+    const stopped = await reply.textContent();
+    expect(stopped?.startsWith(early.trim())).toBe(true);
+    await page.getByText(/^stopped · /).waitFor();
+    expect(await page.getByRole('button', { name: 'Stop the answer' }).isVisible()).toBe(false);
+    expect(await reply.textContent()).toBe(stopped);
+  });
+
+  test('marks a shown reply as sent', async () => {
+    const page = await openPage();
+    const states: unknown[] = [];
+    page.on('requestfinished', (request) => {
+      if (request.url().includes('/v1/deliveries/')) states.push(request.postDataJSON());
+    });
+    await send(page, 'Hello');
+    await expect.poll(() => states).toEqual([{ state: 'sending' }, { state: 'sent' }]);
+  });
+
+  test('answers several messages sent quickly, each below its own', async () => {
+    const page = await openPage();
+    const words = ['one', 'two', 'three', 'four', 'five', 'six', 'seven'];
+    for (const word of words) await send(page, `Repeat: ${word}`);
+    await answered(page, words.length);
+    expect(await page.locator('.reply').allTextContents()).toEqual(words);
+  });
+
+  test('Shift+Enter starts a new line, Enter sends', async () => {
+    const page = await openPage();
+    const input = page.getByLabel('Message', { exact: true });
+    await input.pressSequentially('Repeat: first');
+    await input.press('Shift+Enter');
+    await input.pressSequentially('second');
+    await input.press('Enter');
+    await answered(page, 1);
+    expect(await page.locator('.reply p').textContent()).toBe('first\nsecond');
+    expect(await input.inputValue()).toBe('');
+  });
+
+  test('shows exactly what went into a reply', async () => {
+    const page = await openPage();
+    await page.route('**/v1/turns/*/context', (route) => route.fulfill({ json: richContext }));
+    await send(page, 'What do you know about me?');
+    const line = page.getByRole('button', {
+      name: 'summary v3 · 10 messages · 2 memories · 812 tokens · 5 left out',
+    });
+    await line.waitFor();
+    expect(await line.getAttribute('aria-expanded')).toBe('true');
+    await expectRichPanel(page, page.getByRole('complementary', { name: 'Memory' }));
+  });
+
+  test('opens the same panel below the reply on a phone', async () => {
+    const page = await openPage({ viewport: phone });
+    await page.route('**/v1/turns/*/context', (route) => route.fulfill({ json: richContext }));
+    await send(page, 'What do you know about me?');
+    const line = page.getByRole('button', { name: /^summary v3/ });
+    await line.waitFor();
+    expect(await page.locator('#memory').count()).toBe(0);
+    await line.click();
+    await expectRichPanel(page, page.getByRole('article'));
+    expect(await overflow(page)).toBe(0);
+    await line.click();
+    expect(await page.locator('#memory').count()).toBe(0);
+  });
+
+  test('on a wide screen, an earlier reply can be looked into', async () => {
+    const page = await openPage();
+    await send(page, 'First question');
+    await send(page, 'Second question');
+    await answered(page, 2);
+    const panel = page.getByRole('complementary', { name: 'Memory' });
+    await panel.getByText('To “Second question”').waitFor();
+    await page.locator('.details').first().click();
+    await panel.getByText('To “First question”').waitFor();
+    await panel.getByText('None: there was nothing before this message.').waitFor();
+  });
+
+  test('a new conversation keeps the old one above a divider', async () => {
+    const page = await openPage();
+    const button = page.getByRole('button', { name: 'New conversation' });
+    expect(await button.isDisabled()).toBe(true);
+    await send(page, 'Repeat: before');
+    await answered(page, 1);
+    // What is written while the server still closes the old conversation belongs to the new one.
+    await page.route('**/v1/chat/reset', (route) => sleep(500).then(() => route.continue()));
+    await button.click();
+    await send(page, 'Repeat: after');
+    await answered(page, 2);
+    const shape = page.locator('#thread > *').evaluateAll(classNames);
+    expect(await shape).toEqual(['exchange', 'divider', 'exchange']);
+    await page.getByRole('article').last().getByText('nothing earlier').waitFor();
+
+    await page.reload();
+    await answered(page, 2);
+    const reloaded = page.locator('#thread > *').evaluateAll(classNames);
+    expect(await reloaded).toEqual(['exchange', 'divider', 'exchange']);
+  });
+
+  test('after a reload the conversation is still there', async () => {
+    const page = await openPage();
+    await send(page, 'Repeat: **remember** this');
+    await answered(page, 1);
+    await page.reload();
+    await answered(page, 1);
+    expect(await page.locator('.asked').textContent()).toBe('Repeat: **remember** this');
+    expect(await page.locator('.reply strong').textContent()).toBe('remember');
+    await page.getByText(/nothing\searlier · \d+\stokens/).waitFor();
+  });
+
+  test('a reload while the answer is written still brings all of it, once', async () => {
+    const page = await openPage();
+    const answer = Array.from({ length: 30 }, (_, n) => `word${n}`).join(' ');
+    await send(page, `Repeat: ${answer}`);
+    await page.locator('.reply').getByText('word2').waitFor();
+    await page.reload();
+    await answered(page, 1);
+    expect(await page.locator('.reply').allTextContents()).toEqual([answer]);
+  });
+
+  test('a failure is said politely, and Retry sends the same message id', async () => {
+    const page = await openPage();
+    const ids = collectMessageIds(page);
+    const failure = { status: 502, contentType: 'application/problem+json', json: modelFailed };
+    await page.route('**/v1/chat/handle', (route) => route.fulfill(failure), { times: 1 });
+    await send(page, 'Repeat: better now');
+    await page.getByText('The model gave no usable answer').waitFor();
+    await page.getByText('Reference 7f3c9a52').waitFor();
+    await page.getByRole('button', { name: 'Retry' }).click();
+    await page.locator('.reply').getByText('better now').waitFor();
+    await answered(page, 1);
+    expect(await page.locator('.problem').count()).toBe(0);
+    expect(ids).toHaveLength(2);
+    expect(ids[1]).toBe(ids[0]);
+    expectFailedRequests('502');
+  });
+
+  test('a lost connection is said politely, and Retry sends the same message id', async () => {
+    const page = await openPage();
+    const ids = collectMessageIds(page);
+    await page.route('**/v1/chat/handle', (route) => route.abort(), { times: 1 });
+    await send(page, 'Repeat: back again');
+    await page.getByText('The connection was lost').waitFor();
+    await page.getByRole('button', { name: 'Retry' }).click();
+    await answered(page, 1);
+    expect(ids).toHaveLength(2);
+    expect(ids[1]).toBe(ids[0]);
+    expectFailedRequests('ERR_FAILED');
+  });
+
+  test('a turn stopped before its first word can be asked again', async () => {
+    const page = await openPage();
+    const body =
+      'event: accepted\r\ndata: {"turn_id":"t","session_id":"s"}\r\n\r\n' +
+      ': still working\n\n' +
+      'event: error\ndata: {"title":"The answer was stopped","code":"turn_cancelled","status":409}\n\n';
+    const stopped = { contentType: 'text/event-stream', body };
+    await page.route('**/v1/chat/handle', (route) => route.fulfill(stopped), { times: 1 });
+    await send(page, 'Repeat: after all');
+    await page.getByText('The answer was stopped').waitFor();
+    await page.getByRole('button', { name: 'Ask again' }).click();
+    await answered(page, 1);
+    expect(await page.locator('.reply').textContent()).toBe('after all');
+  });
+
+  test('keeps the end in view until the reader scrolls up', async () => {
+    const page = await openPage({ viewport: phone });
+    const jump = page.getByRole('button', { name: 'Go to the latest message' });
+    for (const n of [1, 2]) {
+      await send(page, `Repeat: ${'another line\n\n'.repeat(20)}end ${n}`);
+      await answered(page, n);
+      await expect.poll(() => distanceToEnd(page)).toBeLessThan(2);
+    }
+    await page.locator('.reply').last().hover();
+    await page.mouse.wheel(0, -400);
+    await jump.waitFor();
+    await send(page, 'Repeat: brings the end back');
+    await answered(page, 3);
+    await expect.poll(() => distanceToEnd(page)).toBeLessThan(2);
+    expect(await jump.isVisible()).toBe(false);
+  });
+
+  test('asks once for the key where the server wants one', async () => {
+    const page = await openPage();
+    await page.route('**/v1/**', (route) => {
+      const key = route.request().headers().authorization;
+      return key === 'Bearer let-me-in'
+        ? route.fallback()
+        : route.fulfill({
+            status: 401,
+            json: { title: 'A valid API key is required', status: 401 },
+          });
+    });
+    await send(page, 'Repeat: welcome');
+    await page.getByLabel('API key').fill('wrong');
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await page.getByText('That key was not accepted').waitFor();
+    await page.getByLabel('API key').fill('let-me-in');
+    await page.getByRole('button', { name: 'Continue' }).click();
+    await answered(page, 1);
+    await page.reload();
+    await answered(page, 1);
+    expectFailedRequests('401');
+  });
+
+  test('markup in an answer stays text', async () => {
+    const page = await openPage();
+    const markup = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
+    await send(page, `Repeat: ${markup}`);
+    await answered(page, 1);
+    expect(await page.locator('.reply').textContent()).toBe(markup);
+    expect(await page.locator('.reply :is(img, script)').count()).toBe(0);
+    expect(await page.title()).toBe('LLM Bot Core');
+  });
+
+  test('lays out a little markdown', async () => {
+    const page = await openPage();
+    await send(
+      page,
+      'Repeat: A list:\n\n- one **bold**\n- two `code`\n\n3. three\n\n```js\nlet a;\n```',
+    );
+    await answered(page, 1);
+    const reply = page.locator('.reply');
+    expect(await reply.locator('> *').evaluateAll(tagNames)).toEqual(['P', 'UL', 'OL', 'PRE']);
+    expect(await reply.locator('li').allTextContents()).toEqual(['one bold', 'two code', 'three']);
+    expect(await reply.locator('ol').getAttribute('start')).toBe('3');
+    expect(await reply.locator('pre').textContent()).toBe('let a;');
+  });
+
+  test.each([phone, { width: 320, height: 568 }])('fits a phone of $width px', async (viewport) => {
+    const page = await openPage({ viewport });
+    expect(await overflow(page)).toBe(0);
+    const long = 'x'.repeat(200);
+    await send(page, `Repeat: ${long}\n\n\`\`\`\n${long}\n\`\`\``);
+    await answered(page, 1);
+    await page.locator('.details').click();
+    expect(await overflow(page)).toBe(0);
+    const composer = await page.locator('#composer').boundingBox();
+    expect(composer!.y + composer!.height).toBeLessThanOrEqual(viewport.height);
+  });
+
+  test.each(['light', 'dark'] as const)('is readable in a %s scheme', async (colorScheme) => {
+    const page = await openPage({ viewport: desktop, colorScheme });
+    await page.route('**/v1/turns/*/context', (route) => route.fulfill({ json: richContext }));
+    await send(page, 'Repeat: some `code` to read');
+    await answered(page, 1);
+    const failure = { status: 502, contentType: 'application/problem+json', json: modelFailed };
+    await page.route('**/v1/chat/handle', (route) => route.fulfill(failure));
+    await send(page, 'This one fails');
+    await page.getByRole('button', { name: 'Retry' }).waitFor();
+    await page.mouse.move(0, 0);
+    const tooFaint = await page.evaluate<string[]>(textsBelowContrast(4.5));
+    expect(tooFaint).toEqual([]);
+    expectFailedRequests('502');
+  });
+});
+
+async function send(page: Page, text: string): Promise<void> {
+  await page.getByLabel('Message', { exact: true }).fill(text);
+  await page.getByRole('button', { name: 'Send' }).click();
+}
+
+function answered(page: Page, replies: number): Promise<void> {
+  return page.locator(`:nth-match([data-state="answered"], ${replies})`).waitFor();
+}
+
+function collectMessageIds(page: Page): string[] {
+  const ids: string[] = [];
+  page.on('request', (request) => {
+    if (request.url().endsWith('/v1/chat/handle')) ids.push(request.postDataJSON().message_id);
+  });
+  return ids;
+}
+
+async function expectRichPanel(page: Page, panel: ReturnType<Page['getByRole']>): Promise<void> {
+  for (const text of [
+    'version 3, up to message 42',
+    richContext.context.summary.content,
+    'Sent word for word: messages 43 to 52.',
+    /score 0\.83 · lexical · message 17 · 2 Oct 2026/,
+    'Marta hates the heat, so May is our limit.',
+    'about 837 of 8,000 tokens',
+    '4 older messages over the token budget',
+    '1 message without an answer',
+    'The summary is being brought up to date.',
+    'google/gemini-2.5-flash',
+    '812 in, 86 out',
+    '1.8 s',
+    '$0.00041',
+  ]) {
+    await panel.getByText(text).waitFor();
+  }
+  expect(await page.getByRole('img', { name: '837 of 8,000 tokens used' }).isVisible()).toBe(true);
+}
+
+function overflow(page: Page): Promise<number> {
+  return page.evaluate<number>(
+    'Math.max(...[document.documentElement, document.getElementById("scroller")].map((e) => e.scrollWidth - e.clientWidth))',
+  );
+}
+
+function distanceToEnd(page: Page): Promise<number> {
+  return page
+    .locator('#scroller')
+    .evaluate((e: Record<string, any>) => e.scrollHeight - e.scrollTop - e.clientHeight);
+}
+
+function classNames(elements: { className?: unknown }[]): unknown[] {
+  return elements.map(({ className }) => className);
+}
+
+function tagNames(elements: { tagName?: unknown }[]): unknown[] {
+  return elements.map(({ tagName }) => tagName);
+}
+
+/** A script that lists every visible text whose contrast (WCAG 2) to what lies behind it is below `least`. */
+function textsBelowContrast(least: number): string {
+  return `(() => {
+    const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+    const light = (color) => {
+      const [r, g, b] = channels(color).map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (element) => {
+      for (let e = element; e; e = e.parentElement) {
+        const color = getComputedStyle(e).backgroundColor;
+        if (channels(color)[3] !== 0) return color;
+      }
+    };
+    const ownText = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim() !== '');
+    return [...document.body.querySelectorAll('*')]
+      .filter((e) => ownText(e) && e.checkVisibility() && !e.closest(':disabled, script, style, .unseen'))
+      .map((e) => {
+        const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
+        return { text: e.textContent.trim(), ratio: (a + 0.05) / (b + 0.05) };
+      })
+      .filter(({ ratio }) => !(ratio >= ${least}))
+      .map(({ text, ratio }) => ratio.toFixed(2) + ' ' + text);
+  })()`;
+}
+
+const modelFailed = {
+  title: 'The model gave no usable answer',
+  detail: 'The provider answered 503 three times.',
+  status: 502,
+  code: 'model_failed',
+  request_id: '7f3c9a52',
+};
+
+const richContext = {
+  turn_id: 't',
+  session_id: 's',
+  state: 'answered',
+  model: 'google/gemini-2.5-flash',
+  finish_reason: 'stop',
+  latency_ms: 1840,
+  attempts: 1,
+  error: null,
+  tokens: { prompt: 812, completion: 86 },
+  cost_usd: 0.000412,
+  context: {
+    instruction: { tokens: 96 },
+    summary: {
+      id: '3',
+      version: 3,
+      last_message_id: '42',
+      tokens: 214,
+      content: 'Ada lives in Riga with her cat Luna and is allergic to peanuts.',
+    },
+    window: { first_message_id: '43', last_message_id: '52', messages: 10, tokens: 486 },
+    recalled: [
+      {
+        source: 'lexical',
+        message_id: '17',
+        score: 0.83,
+        created_at: '2026-10-02T10:12:00Z',
+        content: 'My name is Ada and I live in Riga, near the old market.',
+        tokens: 18,
+      },
+      {
+        source: 'lexical',
+        message_id: '21',
+        score: 0.61,
+        created_at: '2026-10-03T18:40:00Z',
+        content: 'Marta hates the heat, so May is our limit.',
+        tokens: 14,
+      },
+    ],
+    left_out: { messages: 4, unanswered_messages: 1, memories: 0 },
+    message: { tokens: 9 },
+    prompt_tokens_estimated: 837,
+    token_budget: 8000,
+    notes: ['The summary is being brought up to date.'],
+  },
+};
