@@ -10,6 +10,7 @@ import { clusterUrl, createCluster } from '#src/local/cluster.ts';
 import { postgresAccount } from '#src/local/postgres-account.ts';
 import { findPostgresPrograms } from '#src/local/postgres-programs.ts';
 import { abandonPostmaster, startPostmaster, stopPostmaster } from '#src/local/postmaster.ts';
+import { reachablePrograms } from '#src/local/reachable-programs.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -64,7 +65,8 @@ async function startServerIn(home: string): Promise<{ url: string; stop: () => P
   const folder = join(home, 'postgres');
   const account = await postgresAccount(folder);
   if (account !== undefined) await chown(home, account.uid, account.gid);
-  const cluster = { folder, account, programs: await findPostgresPrograms() };
+  const programs = await reachablePrograms(await findPostgresPrograms(), account);
+  const cluster = { folder, account, programs };
   await createCluster(cluster, settings);
   const postmaster = await startPostmaster(cluster);
   // Where the run is cut short (a second Ctrl-C), only this is still called.
