@@ -9,6 +9,7 @@ export const errorCodes = {
   not_found: { status: 404, title: 'There is no such resource' },
   turn_cancelled: { status: 409, title: 'The answer was stopped' },
   delivery_conflict: { status: 409, title: 'The delivery is already in another state' },
+  reply_deleted: { status: 410, title: 'The reply was deleted' },
   body_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body must be JSON' },
   validation_failed: { status: 422, title: 'The request is not valid' },
@@ -21,6 +22,11 @@ export const errorCodes = {
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ErrorCode = keyof typeof errorCodes;
+
+/** For codes that were stored: a later version may have dropped one. */
+export function isErrorCode(code: string | null): code is ErrorCode {
+  return code !== null && code in errorCodes;
+}
 
 /** `path` names the field (`text`, `items.0.id`), `message` says what is wrong with it. */
 export interface FieldError {
@@ -43,4 +49,35 @@ export class AppError extends Error {
     this.code = code;
     this.details = { errors: options.errors, retryAfterSeconds: options.retryAfterSeconds };
   }
+}
+
+/**
+ * What PostgreSQL and its driver say when the server is away, starting, stopping or too slow:
+ * SQLSTATE classes 08 (connection), 53 (resources), 57P (shutdown), network errors, and the
+ * driver's own errors, which have no code.
+ */
+const outageCodes =
+  /^(08...|53...|57P..|ECONN.*|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOENT)$/;
+const outageMessages =
+  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end)/;
+
+/** Any failure as one that a caller may see. What is not known becomes an opaque `internal_error`. */
+export function asAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (error instanceof Error) {
+    const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+    if (outageCodes.test(code) || outageMessages.test(error.message)) {
+      return new AppError(
+        'database_unavailable',
+        'The database cannot be reached; try again soon.',
+        {
+          cause: error,
+          retryAfterSeconds: 2,
+        },
+      );
+    }
+  }
+  return new AppError('internal_error', 'The request could not be handled; see the server log.', {
+    cause: error,
+  });
 }

@@ -1,26 +1,81 @@
 import { once } from 'node:events';
 import { serve } from '@hono/node-server';
-import { Hono } from 'hono';
+import type { Chat } from './chat/chat.ts';
+import { drainTurns, startTurnKeeper } from './chat/turn-keeper.ts';
+import { createTurnWaits } from './chat/turn-waits.ts';
+import { createModel } from './clients/create-model.ts';
 import type { Config } from './config.ts';
+import { connect } from './db/connect.ts';
+import { migrateToLatest } from './db/migrate.ts';
+import { createApp } from './http/app.ts';
 import type { Logger } from './logger.ts';
 
-/** Placeholder until the real API arrives. */
+/** Statements are short and none waits for a model, so a few connections carry many turns. */
+const MAX_CONNECTIONS = 16;
+
+/** How long running turns may go on when the process is told to stop. */
+const DRAIN_MS = 20_000;
+
+/**
+ * Migrates the database, serves the API, and keeps its turns. `close` takes no new requests,
+ * lets the running turns finish, and then closes what was opened, in reverse.
+ */
 export async function serveApi(
   config: Config,
-  _databaseUrl: string,
-  _logger: Logger,
-): Promise<{ url: string; close(): Promise<void> }> {
-  const app = new Hono().get('/health', (c) => c.json({ status: 'ok' }));
-  const { host, port } = config.server;
-  const server = serve({ fetch: app.fetch, hostname: host, port });
-  await once(server, 'listening');
-  const address = server.address();
-  const actual = address !== null && typeof address === 'object' ? address.port : port;
+  databaseUrl: string,
+  logger: Logger,
+): Promise<{ url: string; close: () => Promise<void> }> {
+  const applied = await migrateToLatest(databaseUrl);
+  if (applied.length > 0) logger.info({ migrations: applied }, 'database migrated');
+
+  const { db, pool, close } = connect(databaseUrl, {
+    max: MAX_CONNECTIONS,
+    onIdleError: (error) => logger.warn({ err: error }, 'database connection lost'),
+  });
+  const model = createModel(config.model);
+  const chat: Chat = {
+    db,
+    pool,
+    model,
+    logger,
+    settings: config.memory,
+    running: new Map(),
+    waits: createTurnWaits(db),
+    closing: new AbortController(),
+  };
+  const closeAll = async () => {
+    await model.close();
+    await close();
+  };
+
+  const server = serve({
+    fetch: createApp(chat, { apiKeys: config.server.apiKeys }).fetch,
+    hostname: config.server.host,
+    port: config.server.port,
+  });
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+  const stopKeeper = startTurnKeeper(chat);
+
   return {
-    url: `http://${host}:${actual}`,
-    close: async () => {
+    url: urlOf(server.address(), config.server.host),
+    async close() {
+      const closed = once(server, 'close');
       server.close();
-      await once(server, 'close');
+      await drainTurns(chat, DRAIN_MS);
+      stopKeeper();
+      if ('closeAllConnections' in server) server.closeAllConnections();
+      await closed;
+      await closeAll();
     },
   };
+}
+
+function urlOf(address: ReturnType<ReturnType<typeof serve>['address']>, host: string): string {
+  const port = typeof address === 'object' ? address?.port : undefined;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

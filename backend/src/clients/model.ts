@@ -1,5 +1,9 @@
-/** One message of a prompt, in the chat-completions form. */
+/**
+ * One message of a prompt, in the chat-completions form. `part` says which layer of the memory it is:
+ * it is for the offline model and the logs, and is never sent to a provider.
+ */
 export interface PromptMessage {
+  part: 'instruction' | 'summary' | 'window' | 'recalled' | 'message';
   role: 'system' | 'user' | 'assistant';
   content: string;
 }
@@ -30,4 +34,9 @@ export interface Model {
   /** The configured model's name, for logs and the start-up banner. */
   readonly name: string;
   complete(prompt: PromptMessage[], options: CompleteOptions): Promise<Completion>;
+}
+
+/** A model that holds connections. `close` cuts the calls that still run, so it comes after the drain. */
+export interface ClosableModel extends Model {
+  close(): Promise<void>;
 }

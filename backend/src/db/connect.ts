@@ -1,5 +1,5 @@
 import { Kysely, PostgresDialect } from 'kysely';
-import pg from 'pg';
+import { Pool } from 'pg';
 import type { DB } from './tables.ts';
 
 export type Db = Kysely<DB>;
@@ -8,8 +8,8 @@ export interface Connection {
   /** For everything but the turn's own statements. */
   db: Db;
   /** The same connections, for the turn's prepared statements. */
-  pool: pg.Pool;
-  close(): Promise<void>;
+  pool: Pool;
+  close: () => Promise<void>;
 }
 
 /** How long one attempt to get a connection, or one statement, may take before it counts as an outage. */
@@ -21,7 +21,7 @@ export function connect(
   databaseUrl: string,
   options: { max: number; onIdleError?: (error: Error) => void },
 ): Connection {
-  const pool = new pg.Pool({
+  const pool = new Pool({
     connectionString: databaseUrl,
     max: options.max,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,

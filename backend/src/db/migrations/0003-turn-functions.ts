@@ -148,11 +148,11 @@ export async function up(db: Kysely<never>): Promise<void> {
       end if;
       if exists (select from turns
           where chat_id = v_turn.chat_id and state = 'answering' and id <> p_turn_id)
-        or exists (select from turns
-          where chat_id = v_turn.chat_id and state = 'received' and id < p_turn_id) then
+        or (v_turn.state <> 'answering' and exists (select from turns
+          where chat_id = v_turn.chat_id and state = 'received' and id < p_turn_id)) then
         update turns set state = 'received', error_code = null, error = null, ended_at = null,
             cancel_requested_at = null, lease_expires_at = now() + p_lease
-          where id = p_turn_id and state = 'failed';
+          where id = p_turn_id;
         return json_build_object('outcome', 'waiting');
       end if;
 
@@ -180,7 +180,7 @@ export async function up(db: Kysely<never>): Promise<void> {
 
   // Stores the reply of the attempt that still holds the claim, once. Returns the reply's
   // message id, also to a repeat of the same call; null where the claim was lost.
-  // p_offer_after: when the outbox offers the reply to any channel worker; null is now.
+  // p_offer_after: when the outbox offers the reply, where its caller does not deliver it.
   await sql`
     create function finish_turn(
       p_turn_id bigint, p_session_id uuid, p_attempt integer, p_reply text, p_tokens integer,
@@ -206,7 +206,7 @@ export async function up(db: Kysely<never>): Promise<void> {
       insert into messages (session_id, role, content, tokens, delivery_state, delivery_channel,
           delivery_due_at)
         values (p_session_id, 'assistant', p_reply, p_tokens, 'pending', v_channel,
-          now() + coalesce(p_offer_after, interval '0'))
+          now() + p_offer_after)
         returning id into v_reply_id;
       update turns set state = 'answered', reply_message_id = v_reply_id, lease_expires_at = null,
           model = p_model, finish_reason = p_finish_reason, prompt_tokens = p_prompt_tokens,

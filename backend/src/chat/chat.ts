@@ -1,0 +1,26 @@
+import type { Pool } from 'pg';
+import type { Model } from '#src/clients/model.ts';
+import type { Db } from '#src/db/connect.ts';
+import type { Logger } from '#src/logger.ts';
+import type { RunningTurn } from './running-turn.ts';
+import type { TurnWaits } from './turn-waits.ts';
+
+/** What the chat's use cases need; made once per process by its entry. */
+export interface Chat {
+  db: Db;
+  pool: Pool;
+  model: Model;
+  logger: Logger;
+  settings: {
+    systemPrompt: string;
+    /** Messages. */
+    shortHistoryLimit: number;
+    /** Estimated tokens. */
+    contextTokenBudget: number;
+  };
+  /** The turns that this process works on, by turn id. */
+  running: Map<string, RunningTurn>;
+  waits: TurnWaits;
+  /** Aborted when the process begins to shut down: no new turn is begun after that. */
+  closing: AbortController;
+}

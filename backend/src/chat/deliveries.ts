@@ -1,0 +1,110 @@
+import { sql } from 'kysely';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Db } from '#src/db/connect.ts';
+import { AppError } from '#src/errors.ts';
+
+/** What a channel did with an assistant's message. `uncertain`: it may have been sent. */
+export type DeliveryMark = 'sending' | 'sent' | 'uncertain' | 'failed';
+
+/** A message that waits in the outbox for its channel. */
+export interface Delivery {
+  message_id: string;
+  chat_id: string;
+  user_id: string;
+  session_id: string;
+  /** null where no turn led to it. */
+  turn_id: string | null;
+  text: string;
+  author: string | null;
+}
+
+/**
+ * The states a mark may follow. Only one of two channel workers gets from `pending` to `sending`,
+ * so a message is sent at most once; after `uncertain` or `failed`, sending again is a decision.
+ */
+const mayFollow: Record<DeliveryMark, string[]> = {
+  sending: ['pending', 'uncertain', 'failed'],
+  sent: ['pending', 'sending', 'uncertain', 'sent'],
+  uncertain: ['sending', 'uncertain'],
+  failed: ['pending', 'sending', 'uncertain', 'failed'],
+};
+
+/** A claimed message that is not marked within this time is offered again. */
+const CLAIM_SECONDS = 60;
+const CLAIM_AT_ONCE = 20;
+const LOOK_EVERY_MS = 500;
+
+/** Rejects with `not_found`, or `delivery_conflict` where another worker was first. */
+export async function markDelivery(
+  db: Db,
+  messageId: string,
+  mark: { state: DeliveryMark; channelMessageId?: string; error?: string },
+): Promise<void> {
+  const marked = await db
+    .updateTable('messages')
+    .set({
+      delivery_state: mark.state,
+      delivery_due_at: null,
+      delivery_error: mark.error ?? null,
+      ...(mark.channelMessageId === undefined ? {} : { channel_message_id: mark.channelMessageId }),
+    })
+    .where('id', '=', messageId)
+    .where('role', '=', 'assistant')
+    .where('delivery_state', 'in', mayFollow[mark.state])
+    .executeTakeFirst();
+  if (marked.numUpdatedRows > 0n) return;
+
+  const message = await db
+    .selectFrom('messages')
+    .select('delivery_state')
+    .where('id', '=', messageId)
+    .where('role', '=', 'assistant')
+    .executeTakeFirst();
+  if (message === undefined) {
+    throw new AppError('not_found', `There is no assistant message ${messageId}.`);
+  }
+  throw new AppError(
+    'delivery_conflict',
+    `The message is ${message.delivery_state ?? 'not to be delivered'}: it cannot become ${mark.state}.`,
+  );
+}
+
+/**
+ * Claims messages of a channel that no caller is waiting for, oldest first. Waits up to
+ * `waitSeconds` for the first; returns an empty list where none came, or `signal` aborted.
+ */
+export async function claimDeliveries(
+  db: Db,
+  channel: string,
+  waitSeconds: number,
+  signal: AbortSignal,
+): Promise<Delivery[]> {
+  const deadline = Date.now() + waitSeconds * 1_000;
+  for (;;) {
+    const claimed = await claimDue(db, channel);
+    const left = deadline - Date.now();
+    if (claimed.length > 0 || left <= 0 || signal.aborted) return claimed;
+    await sleep(Math.min(LOOK_EVERY_MS, left), undefined, { signal }).catch(() => {});
+  }
+}
+
+async function claimDue(db: Db, channel: string): Promise<Delivery[]> {
+  const { rows } = await sql<Delivery>`
+    with due as (
+      select id from messages
+      where delivery_channel = ${channel} and delivery_state = 'pending' and delivery_due_at <= now()
+      order by id limit ${CLAIM_AT_ONCE}
+      for update skip locked
+    ), claimed as (
+      update messages m set delivery_due_at = now() + make_interval(secs => ${CLAIM_SECONDS})
+      from due where m.id = due.id
+      returning m.id, m.session_id, m.content, m.author
+    )
+    select c.id as message_id, s.chat_id, coalesce(t.user_id, s.user_id) as user_id, c.session_id,
+      t.id as turn_id, c.content as text, c.author
+    from claimed c
+    join chat_sessions s on s.id = c.session_id
+    left join turns t on t.reply_message_id = c.id
+    order by c.id`.execute(db);
+  return rows;
+}

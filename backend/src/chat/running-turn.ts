@@ -1,0 +1,90 @@
+import { AppError } from '#src/errors.ts';
+import type { DeliveryState } from '#src/db/turns.ts';
+import type { Chat } from './chat.ts';
+
+/** Someone who waits for a turn's reply. Hanging up does not stop the turn. */
+export interface Caller {
+  /** Called once, as soon as the turn is durably stored. */
+  accepted: (turn: { turn_id: string; session_id: string }) => void;
+  /** Where given, the answer is streamed: called with each piece of text. */
+  delta?: (text: string) => void;
+  /** Aborts when the caller hangs up. */
+  signal: AbortSignal;
+}
+
+/** The answer to `POST /v1/chat/handle`. */
+export interface Reply {
+  text: string;
+  type: 'message';
+  session_id: string;
+  turn_id: string;
+  reply_message_id: string;
+  /** True where this call made no model call of its own. */
+  replayed: boolean;
+  delivery: DeliveryState;
+}
+
+/** A turn that this process answers, or waits for. */
+export interface RunningTurn {
+  turnId: string;
+  chatId: string;
+  /** The claim it holds: 0 while it waits for its place, undefined where another process holds it. */
+  attempt: number | undefined;
+  /** Aborting stops the model; the reason is the `AppError` that the callers get. */
+  stop: AbortController;
+  /** What has been streamed so far. */
+  written: string;
+  callers: Set<Caller>;
+  reply: Promise<Reply>;
+}
+
+export const stoppedByUser = new AppError(
+  'turn_cancelled',
+  'The answer was stopped before it began.',
+);
+export const claimLost = new AppError(
+  'internal_error',
+  'Another process has taken this turn over.',
+);
+export const shuttingDown = new AppError(
+  'shutting_down',
+  'The server is shutting down; the message is kept and will be answered.',
+  { retryAfterSeconds: 5 },
+);
+
+/**
+ * Runs `work` for a turn, once in this process: a second caller of the same turn joins the first
+ * and gets the same reply, marked as replayed.
+ */
+export async function runTurn(
+  chat: Chat,
+  turn: Pick<RunningTurn, 'turnId' | 'chatId' | 'attempt'>,
+  caller: Caller | undefined,
+  work: (running: RunningTurn) => Promise<Reply>,
+): Promise<Reply> {
+  const known = chat.running.get(turn.turnId);
+  if (known !== undefined) {
+    if (caller !== undefined) known.callers.add(caller);
+    if (known.written !== '') caller?.delta?.(known.written);
+    return { ...(await known.reply), replayed: true };
+  }
+  const running: RunningTurn = {
+    ...turn,
+    stop: new AbortController(),
+    written: '',
+    callers: new Set(caller === undefined ? [] : [caller]),
+    reply: Promise.reject(new Error('not started')),
+  };
+  running.reply.catch(() => {});
+  chat.running.set(turn.turnId, running);
+  running.reply = work(running).finally(() => {
+    chat.running.delete(turn.turnId);
+    chat.waits.look();
+  });
+  return await running.reply;
+}
+
+/** True while somebody still waits for this turn's reply. */
+export function hasCaller(turn: RunningTurn): boolean {
+  return [...turn.callers].some((caller) => !caller.signal.aborted);
+}

@@ -1,0 +1,25 @@
+import type { PromptMessage } from './model.ts';
+import { isOpenRouter } from './openai-connection.ts';
+
+export interface AnswerRequest {
+  model: string;
+  messages: { role: PromptMessage['role']; content: string }[];
+  /** OpenRouter's own: adds the cost to the usage. */
+  usage?: { include: true };
+}
+
+/** The body of the request, without what only a stream needs. */
+export function toRequest(baseUrl: string, model: string, prompt: PromptMessage[]): AnswerRequest {
+  const request = { model, messages: toMessages(prompt) };
+  return isOpenRouter(baseUrl) ? { ...request, usage: { include: true } } : request;
+}
+
+/** Leading system messages become one: the chat templates of vLLM and llama.cpp refuse a second. */
+function toMessages(prompt: PromptMessage[]): AnswerRequest['messages'] {
+  const firstOther = prompt.findIndex((message) => message.role !== 'system');
+  const leading = firstOther === -1 ? prompt : prompt.slice(0, firstOther);
+  const rest = prompt.slice(leading.length).map(({ role, content }) => ({ role, content }));
+  if (leading.length === 0) return rest;
+  const content = leading.map((message) => message.content).join('\n\n');
+  return [{ role: 'system', content }, ...rest];
+}

@@ -1,0 +1,139 @@
+import type { Pool } from 'pg';
+import type { Memory } from './memory.ts';
+
+/**
+ * How long a claim on a turn lasts without being renewed. A process that dies leaves its turns
+ * for others to take over after this time.
+ */
+export const LEASE_SECONDS = 15;
+
+const lease = `${LEASE_SECONDS} seconds`;
+
+/** How much of a session a turn reads. */
+export interface MemoryLimits {
+  /** The window holds at least this many messages, where the session has them. */
+  shortHistoryLimit: number;
+  /** Estimated tokens. */
+  contextTokenBudget: number;
+}
+
+export interface NewTurn {
+  chatId: string;
+  userId: string;
+  channel: string;
+  clientMessageId: string | undefined;
+  /** Tells whether a repeat of the client message id is the same message. */
+  requestHash: Buffer | undefined;
+  text: string;
+  tokens: number;
+}
+
+/** A turn that this process may answer. `attempt` fences: an older attempt can no longer store anything. */
+export interface Claim {
+  turn_id: string;
+  session_id: string;
+  attempt: number;
+  /** The user's message, its newest in the session. */
+  message_id: string;
+  memory: Memory;
+}
+
+export type OpenedTurn =
+  | ({ outcome: 'begun' } & Claim)
+  /** Durably stored, behind an unfinished turn of the same chat. */
+  | { outcome: 'waiting'; turn_id: string; session_id: string }
+  /** The client message id has a turn already. */
+  | { outcome: 'known'; turn_id: string };
+
+export type BegunTurn =
+  /** `text`: the user's message as it stands now. */
+  | ({ outcome: 'begun'; text: string } & Claim)
+  /** Another turn of the chat comes first, or another process answers this one. */
+  | { outcome: 'waiting' }
+  | { outcome: 'ended' };
+
+export interface FinishedTurn {
+  turnId: string;
+  sessionId: string;
+  attempt: number;
+  reply: string;
+  tokens: number;
+  /** When the outbox offers the reply, where its caller does not deliver it; 0 is now. */
+  offerAfterSeconds: number;
+  model: string;
+  finishReason: 'stop' | 'length' | 'cancelled';
+  promptTokens: number | undefined;
+  completionTokens: number | undefined;
+  costUsd: number | undefined;
+  latencyMs: number;
+  context: object;
+}
+
+/** The turn's first round trip: stores the message and, where its place has come, reads the memory. */
+export async function openTurn(
+  pool: Pool,
+  turn: NewTurn,
+  limits: MemoryLimits,
+): Promise<OpenedTurn> {
+  const { rows } = await pool.query<{ turn: OpenedTurn }>({
+    name: 'open_turn',
+    text: 'select open_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as turn',
+    values: [
+      turn.chatId,
+      turn.userId,
+      turn.channel,
+      turn.clientMessageId,
+      turn.requestHash,
+      turn.text,
+      turn.tokens,
+      lease,
+      limits.shortHistoryLimit,
+      limits.contextTokenBudget,
+    ],
+  });
+  return onlyRow(rows).turn;
+}
+
+/** Claims a turn that waited, failed, or lost its process. */
+export async function beginTurn(
+  pool: Pool,
+  turnId: string,
+  limits: MemoryLimits,
+): Promise<BegunTurn> {
+  const { rows } = await pool.query<{ turn: BegunTurn }>({
+    name: 'begin_turn',
+    text: 'select begin_turn($1, $2, $3, $4) as turn',
+    values: [turnId, lease, limits.shortHistoryLimit, limits.contextTokenBudget],
+  });
+  return onlyRow(rows).turn;
+}
+
+/** The turn's second round trip. Returns the reply's message id; undefined where the claim was lost. */
+export async function finishTurn(pool: Pool, turn: FinishedTurn): Promise<string | undefined> {
+  const { rows } = await pool.query<{ id: string | null }>({
+    name: 'finish_turn',
+    text: 'select finish_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as id',
+    values: [
+      turn.turnId,
+      turn.sessionId,
+      turn.attempt,
+      turn.reply,
+      turn.tokens,
+      `${turn.offerAfterSeconds} seconds`,
+      turn.model,
+      turn.finishReason,
+      turn.promptTokens,
+      turn.completionTokens,
+      turn.costUsd,
+      turn.latencyMs,
+      JSON.stringify(turn.context),
+    ],
+  });
+  return onlyRow(rows).id ?? undefined;
+}
+
+function onlyRow<Row>(rows: Row[]): Row {
+  const [row] = rows;
+  if (row === undefined) throw new Error('a turn statement returned no row');
+  return row;
+}

@@ -1,0 +1,82 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { bodyLimit } from 'hono/body-limit';
+import { requestId } from 'hono/request-id';
+import type { Chat } from '#src/chat/chat.ts';
+import { AppError } from '#src/errors.ts';
+import type { FieldError } from '#src/errors.ts';
+import { requireApiKey, requireJson, requireLocalHost } from './guards.ts';
+import { addChatRoutes } from './chat-routes.ts';
+import { addDeliveryRoutes } from './delivery-routes.ts';
+import type { HttpEnv } from './env.ts';
+import { addHealthRoute } from './health-route.ts';
+import { addPage } from './page.ts';
+import { respondWithProblem } from './problem.ts';
+import { logRequest } from './request-log.ts';
+import { addTurnRoutes } from './turn-routes.ts';
+
+const MAX_BODY_BYTES = 256 * 1024;
+
+export interface HttpSettings {
+  /** Any of these is accepted; none at all means loopback only, without a key. */
+  apiKeys: string[];
+}
+
+/** The HTTP API: parses, checks, calls the use cases, answers. */
+export function createApp(chat: Chat, settings: HttpSettings): OpenAPIHono<HttpEnv> {
+  const app = new OpenAPIHono<HttpEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw validationFailed(result.error.issues);
+    },
+  });
+  app.use(requestId(), logRequest(chat.logger));
+  app.onError((error, c) => respondWithProblem(c, error));
+  app.notFound((c) =>
+    respondWithProblem(c, new AppError('not_found', `There is no ${c.req.method} ${c.req.path}.`)),
+  );
+
+  addHealthRoute(app, chat);
+  if (settings.apiKeys.length === 0) app.use(requireLocalHost);
+  addPage(app);
+  if (settings.apiKeys.length > 0) app.use(requireApiKey(settings.apiKeys));
+  app.use(requireJson);
+  app.use(
+    bodyLimit({
+      maxSize: MAX_BODY_BYTES,
+      onError: () => {
+        throw new AppError('body_too_large', `The body may have at most ${MAX_BODY_BYTES} bytes.`);
+      },
+    }),
+  );
+  addChatRoutes(app, chat);
+  addTurnRoutes(app, chat);
+  addDeliveryRoutes(app, chat);
+  addOpenApiDocument(app);
+  return app;
+}
+
+function addOpenApiDocument(app: OpenAPIHono<HttpEnv>): void {
+  app.openAPIRegistry.registerComponent('securitySchemes', 'ApiKey', {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'One of the keys in API_KEY; not needed on loopback where none is set.',
+  });
+  app.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: {
+      title: 'LLM Bot Core',
+      version: '0.1.0',
+      description: 'Conversations, progressive summaries and memory for chat bots.',
+      license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
+    },
+    security: [{ ApiKey: [] }],
+  });
+}
+
+function validationFailed(issues: readonly { path: PropertyKey[]; message: string }[]): AppError {
+  const errors: FieldError[] = issues.map((issue) => ({
+    path: issue.path.join('.'),
+    message: issue.message,
+  }));
+  const detail = errors.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
+  return new AppError('validation_failed', `${detail.join('; ')}.`, { errors });
+}

@@ -1,0 +1,165 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Chat } from '#src/chat/chat.ts';
+import { exportChat } from '#src/chat/export-chat.ts';
+import { forgetChat, forgetUser } from '#src/chat/forget.ts';
+import { handleMessage } from '#src/chat/handle-message.ts';
+import { resetSession } from '#src/chat/reset-session.ts';
+import { stopAnswer } from '#src/chat/stop-answer.ts';
+import type { HttpEnv } from './env.ts';
+import { json, jsonBody, problems } from './responses.ts';
+import { CancelBody, ChatParams, ForgetBody, HandleBody, ReplyBody, ResetBody } from './schemas.ts';
+import { streamReply } from './stream-reply.ts';
+
+/** Everything that is said or done to a chat. */
+export function addChatRoutes(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
+  app.openapi(handleRoute, async (c) => {
+    const body = c.req.valid('json');
+    const message = {
+      userId: body.user_id,
+      chatId: body.chat_id,
+      text: body.text,
+      messageId: body.message_id,
+      channel: body.channel,
+    };
+    if (c.req.header('accept')?.includes('text/event-stream')) {
+      return await streamReply(c, chat, message);
+    }
+    const reply = await handleMessage(chat, message, {
+      accepted: ({ turn_id }) => c.set('turnId', turn_id),
+      signal: c.req.raw.signal,
+    });
+    return c.json(reply, 200);
+  });
+
+  app.openapi(resetRoute, async (c) => {
+    const { chat_id: chatId, session_id: sessionId } = c.req.valid('json');
+    const count = await resetSession(
+      chat.db,
+      chatId === undefined ? { sessionId: sessionId ?? '' } : { chatId },
+    );
+    return c.json({ status: 'ok' as const, reset_sessions: count }, 200);
+  });
+
+  app.openapi(cancelRoute, async (c) => {
+    const { chat_id: chatId } = c.req.valid('json');
+    return c.json({ status: 'ok' as const, cancelled_turns: await stopAnswer(chat, chatId) }, 200);
+  });
+
+  app.openapi(forgetRoute, async (c) => {
+    const { chat_id: chatId, user_id: userId } = c.req.valid('json');
+    const deleted =
+      chatId === undefined ? await forgetUser(chat, userId ?? '') : await forgetChat(chat, chatId);
+    const rows = Object.values(deleted).reduce((total: number, count: number) => total + count, 0);
+    return c.json({ status: 'ok' as const, deleted_rows: rows, deleted }, 200);
+  });
+
+  app.openapi(exportRoute, async (c) => {
+    const { chat_id: chatId } = c.req.valid('param');
+    return c.json(await exportChat(chat.db, chatId), 200);
+  });
+}
+
+const handleRoute = createRoute({
+  method: 'post',
+  path: '/v1/chat/handle',
+  summary: 'Answer a message',
+  description:
+    'Stores the message, then answers it with the chat’s memory. With `Accept: text/event-stream` ' +
+    'the answer is streamed: one `accepted` event as soon as the message is durably stored, ' +
+    '`delta` events with text, then one `message` event with the reply or one `error` event with a problem.',
+  request: { body: jsonBody(HandleBody) },
+  responses: {
+    200: {
+      description: 'The reply',
+      content: {
+        'application/json': { schema: ReplyBody },
+        'text/event-stream': { schema: z.string() },
+      },
+    },
+    ...problems(
+      [
+        'validation_failed',
+        'idempotency_mismatch',
+        'turn_cancelled',
+        'reply_deleted',
+        'model_failed',
+        'model_timeout',
+        'shutting_down',
+      ],
+      { body: true },
+    ),
+  },
+});
+
+const resetRoute = createRoute({
+  method: 'post',
+  path: '/v1/chat/reset',
+  summary: 'Close the open conversation',
+  request: { body: jsonBody(ResetBody) },
+  responses: {
+    200: json(
+      z.object({ status: z.literal('ok'), reset_sessions: z.int() }),
+      'How many sessions were closed',
+    ),
+    ...problems(['validation_failed'], { body: true }),
+  },
+});
+
+const cancelRoute = createRoute({
+  method: 'post',
+  path: '/v1/chat/cancel',
+  summary: 'Stop the running answer',
+  request: { body: jsonBody(CancelBody) },
+  responses: {
+    200: json(
+      z.object({ status: z.literal('ok'), cancelled_turns: z.int() }),
+      'How many answers were stopped',
+    ),
+    ...problems(['validation_failed'], { body: true }),
+  },
+});
+
+const forgetRoute = createRoute({
+  method: 'post',
+  path: '/v1/chat/forget',
+  summary: 'Erase everything of a chat or a user',
+  request: { body: jsonBody(ForgetBody) },
+  responses: {
+    200: json(
+      z.object({
+        status: z.literal('ok'),
+        deleted_rows: z.int(),
+        deleted: z.object({
+          chat_sessions: z.int(),
+          messages: z.int(),
+          conversation_summaries: z.int(),
+          turns: z.int(),
+          embeddings: z.int(),
+        }),
+      }),
+      'How many rows were erased, by table',
+    ),
+    ...problems(['validation_failed'], { body: true }),
+  },
+});
+
+const exportRoute = createRoute({
+  method: 'get',
+  path: '/v1/chats/{chat_id}/export',
+  summary: 'Everything that is kept of a chat',
+  request: { params: ChatParams },
+  responses: {
+    200: json(
+      z
+        .object({
+          chat_id: z.string(),
+          exported_at: z.iso.datetime(),
+          sessions: z.array(z.record(z.string(), z.any())),
+        })
+        .openapi('ChatExport'),
+      'Sessions with their messages, summaries, turns and embeddings, oldest first',
+    ),
+    ...problems(['validation_failed', 'not_found'], { body: false }),
+  },
+});

@@ -1,0 +1,54 @@
+import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import { AppError, asAppError, errorCodes } from '#src/errors.ts';
+import type { HttpEnv } from './env.ts';
+
+/** An error as RFC 9457 has it, with our `code` and the request's id. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: string;
+  request_id: string;
+  errors?: { path: string; message: string }[];
+}
+
+export function toProblem(error: unknown, requestId: string): Problem {
+  const known = asAppError(error);
+  const { status, title } = errorCodes[known.code];
+  return {
+    type: 'about:blank',
+    title,
+    status,
+    detail: known.message,
+    code: known.code,
+    request_id: requestId,
+    ...(known.details.errors === undefined ? {} : { errors: known.details.errors }),
+  };
+}
+
+/** The only writer of error responses. */
+export function respondWithProblem(c: Context<HttpEnv>, error: unknown): Response {
+  const known = asAppError(fromHono(error));
+  if (known.code === 'internal_error') {
+    c.var.logger.error({ err: known.cause ?? known }, 'request failed');
+  }
+  const problem = toProblem(known, c.var.requestId);
+  c.set('problemCode', known.code);
+  const headers = new Headers({ 'content-type': 'application/problem+json' });
+  if (known.code === 'unauthorized') headers.set('www-authenticate', 'Bearer');
+  if (known.details.retryAfterSeconds !== undefined) {
+    headers.set('retry-after', String(known.details.retryAfterSeconds));
+  }
+  return new Response(JSON.stringify(problem), { status: problem.status, headers });
+}
+
+/** Hono reports a body that is not JSON as an exception with status 400. */
+function fromHono(error: unknown): unknown {
+  if (!(error instanceof HTTPException)) return error;
+  if (error.status === 400) {
+    return new AppError('malformed_json', 'The body is not valid JSON.', { cause: error });
+  }
+  return error;
+}

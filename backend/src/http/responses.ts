@@ -1,0 +1,39 @@
+import { errorCodes } from '#src/errors.ts';
+import type { ErrorCode } from '#src/errors.ts';
+import type { z } from '@hono/zod-openapi';
+import { ProblemBody } from './schemas.ts';
+
+/** What any call may answer; `requireLocalHost` and `requireApiKey` stand before all of them. */
+const always: ErrorCode[] = [
+  'unauthorized',
+  'host_not_allowed',
+  'internal_error',
+  'database_unavailable',
+];
+const withBody: ErrorCode[] = ['malformed_json', 'body_too_large', 'unsupported_media_type'];
+
+/** The documented problems of a route, by status. */
+export function problems(codes: ErrorCode[], options: { body: boolean }) {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of [...always, ...(options.body ? withBody : []), ...codes]) {
+    const { status } = errorCodes[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, statusCodes]) => [
+      status,
+      {
+        description: statusCodes.map((code) => `\`${code}\`: ${errorCodes[code].title}`).join('; '),
+        content: { 'application/problem+json': { schema: ProblemBody } },
+      },
+    ]),
+  );
+}
+
+export function json<Schema extends z.ZodType>(schema: Schema, description: string) {
+  return { description, content: { 'application/json': { schema } } };
+}
+
+export function jsonBody<Schema extends z.ZodType>(schema: Schema) {
+  return { required: true, content: { 'application/json': { schema } } };
+}
