@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { chown, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import {
   createDataFolder,
   killProcessesOn,
@@ -13,6 +13,9 @@ import {
 } from '#test/data-folder.ts';
 import { startLocal } from '#test/local-start.ts';
 import type { LocalStart } from '#test/local-start.ts';
+
+// Each test starts PostgreSQL several times, perhaps beside a machine's other work.
+vi.setConfig({ testTimeout: 120_000 });
 
 const nobody = { uid: 65_534, gid: 65_534 };
 const canRunAsNobody =
@@ -121,6 +124,16 @@ test('a host of another machine is one line', async () => {
   const local = startLocal({ DATA_DIR: dataDir, HOST: '192.0.2.1', API_KEY: 'secret' });
   await failsWithLine(local, 'HOST: 192.0.2.1 is not an address of this machine');
   expect(await listProcessesOn(dataDir)).toEqual([]);
+});
+
+test('a database that cannot be reached is one line, and no other is started', async () => {
+  const dataDir = await createDataFolder();
+  const DATABASE_URL = 'postgres://bot:hidden@127.0.0.1:1/bot';
+  await failsWithLine(
+    startLocal({ DATA_DIR: dataDir, DATABASE_URL }),
+    /^DATABASE_URL: (?!.*hidden).*127\.0\.0\.1:1/,
+  );
+  expect(await readdir(dataDir)).toEqual([]);
 });
 
 test('a data folder that cannot be is one line', async () => {

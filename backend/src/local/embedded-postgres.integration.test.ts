@@ -2,9 +2,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createDataFolder, listProcessesOn, queryUrl, waitUntil } from '#test/data-folder.ts';
 import { startEmbeddedPostgres } from './embedded-postgres.ts';
+
+// Each test starts PostgreSQL several times, perhaps beside a machine's other work.
+vi.setConfig({ testTimeout: 120_000 });
 
 test('it is durable, on loopback only, behind a password, and stops without a trace', async () => {
   const dataDir = await createDataFolder();
