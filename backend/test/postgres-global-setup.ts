@@ -10,6 +10,7 @@ import { clusterUrl, createCluster } from '#src/local/cluster.ts';
 import { postgresAccount } from '#src/local/postgres-account.ts';
 import { findPostgresPrograms } from '#src/local/postgres-programs.ts';
 import { abandonPostmaster, startPostmaster, stopPostmaster } from '#src/local/postmaster.ts';
+import { isAlive } from '#src/local/process-state.ts';
 import { reachablePrograms } from '#src/local/reachable-programs.ts';
 
 declare module 'vitest' {
@@ -72,6 +73,7 @@ async function startServerIn(home: string): Promise<{ url: string; stop: () => P
   // Where the run is cut short (a second Ctrl-C), only this is still called.
   const abandon = () => {
     abandonPostmaster(postmaster, 'SIGQUIT');
+    for (let waits = 0; isAlive(postmaster.pid) && waits < 250; waits += 1) sleepSync(20);
     rmSync(home, { recursive: true, force: true, maxRetries: 3 });
   };
   process.once('exit', abandon);
@@ -83,6 +85,10 @@ async function startServerIn(home: string): Promise<{ url: string; stop: () => P
       await rm(home, { recursive: true, force: true });
     },
   };
+}
+
+function sleepSync(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
 /** Also drops what a test file left behind. */
