@@ -79,6 +79,11 @@ test('never quotes its own replies, wherever they stand', async () => {
   expect(answer).not.toContain('Ada');
 });
 
+test('never quotes a later sentence of its own long reply', async () => {
+  const own = `[offline] You wrote earlier: "${'Rain fell. '.repeat(30)} My name is Ada."`;
+  expect(await reply([assistant(own)], 'What is my name?')).not.toContain('Ada');
+});
+
 test('prefers a statement to the question asked again', async () => {
   const memory = [
     user('My name is Ada'),
@@ -88,6 +93,14 @@ test('prefers a statement to the question asked again', async () => {
   expect(await reply(memory, 'what is my NAME')).toContain('"My name is Ada"');
 });
 
+test('does not answer a question with the same question', async () => {
+  expect(await reply([user('Where is my umbrella?')], 'where is my umbrella')).toMatch(/Nothing/);
+});
+
+test('takes no interest in very short words', async () => {
+  expect(await reply([user('So I am at sea')], 'am I at home?')).toMatch(/Nothing/);
+});
+
 test('of two equal statements quotes the latest', async () => {
   const memory = [user('My number is 41'), user('My number is 42')];
   expect(await reply(memory, 'Which number?')).toContain('"My number is 42"');
@@ -95,16 +108,22 @@ test('of two equal statements quotes the latest', async () => {
 
 test('prefers the rarer word', async () => {
   const memory = [
-    user('The meeting about the budget is on Monday'),
-    user('The meeting about hiring moved'),
     user('The dentist is on Friday'),
+    user('The meeting about the budget is on Monday'),
+    user('The meeting about hiring is on Tuesday'),
   ];
-  expect(await reply(memory, 'When is the meeting on hiring?')).toContain('about hiring moved');
+  expect(await reply(memory, 'Dentist or meeting?')).toContain('"The dentist is on Friday"');
+});
+
+test('takes no interest in words that stand everywhere', async () => {
+  const memory = [user('The soup of the day was cold'), user('The bus was late')];
+  expect(await reply(memory, 'What is the capital of Chile?')).toMatch(/^\[offline\] Nothing/);
 });
 
 test.each([
   ['Меня зовут Ада, я работаю в порту', 'Где моя работа?'],
-  ['Привет, я живу в Ёлкино', 'где я живу, в елкино?'],
+  ['Наш кот — Фёдор', 'Кто такой Федор?'],
+  ['Je préfère le café', 'cafe?'],
   ['我住在里加', '我住在哪里?'],
 ])('finds %s for %s', async (memory, question) => {
   expect(await reply([user('Was für ein Tag'), user(memory)], question)).toContain(`"${memory}"`);
@@ -116,14 +135,6 @@ test('quotes only the sentence of a long message that matters', async () => {
   expect(await reply([user(long)], 'What is the cat called?')).toContain(
     '"Our cat is called Tom."',
   );
-});
-
-test('a very long question over a full window stays quick', async () => {
-  const memory = Array.from({ length: 300 }, (_, n) => user(`Message ${n} about topic${n} today`));
-  const question = Array.from({ length: 5_000 }, (_, n) => `word${n}`).join(' ');
-  const started = performance.now();
-  await reply(memory, question);
-  expect(performance.now() - started).toBeLessThan(5_000);
 });
 
 test('streams the same text word by word', async () => {

@@ -36,9 +36,8 @@ export function openConnection(config: OpenAiConfig): Connection {
   });
   const client = new OpenAI({
     baseURL: config.baseUrl,
-    // What is not given here the client takes from the environment: a key meant for another service.
+    // What is not given here the client takes from the environment, where it belongs to another service.
     apiKey: config.apiKey ?? 'absent',
-    adminAPIKey: null,
     organization: null,
     project: null,
     defaultHeaders: config.apiKey === undefined ? { authorization: null } : {},

@@ -5,6 +5,7 @@ import { exportChat } from '#src/chat/export-chat.ts';
 import { forgetChat, forgetUser } from '#src/chat/forget.ts';
 import { handleMessage } from '#src/chat/handle-message.ts';
 import { resetSession } from '#src/chat/reset-session.ts';
+import { showMemory } from '#src/chat/show-memory.ts';
 import { stopAnswer } from '#src/chat/stop-answer.ts';
 import type { HttpEnv } from './env.ts';
 import { json, jsonBody, problems } from './responses.ts';
@@ -58,7 +59,15 @@ export function addChatRoutes(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
     const { chat_id: chatId } = c.req.valid('param');
     return c.json(await exportChat(chat.db, chatId), 200);
   });
+
+  app.openapi(memoryRoute, async (c) => {
+    const { chat_id: chatId } = c.req.valid('param');
+    return c.json(await showMemory(chat.db, chatId, chat.settings.shortHistoryLimit), 200);
+  });
 }
+
+/** A Date in the handler, ISO 8601 in the JSON. */
+const timestamp = z.date().openapi({ type: 'string', format: 'date-time' });
 
 const handleRoute = createRoute({
   method: 'post',
@@ -159,6 +168,42 @@ const exportRoute = createRoute({
         })
         .openapi('ChatExport'),
       'Sessions with their messages, summaries, turns and embeddings, oldest first',
+    ),
+    ...problems(['validation_failed', 'not_found'], { body: false }),
+  },
+});
+
+const memoryRoute = createRoute({
+  method: 'get',
+  path: '/v1/chats/{chat_id}/memory',
+  summary: 'What the next reply will know',
+  request: { params: ChatParams },
+  responses: {
+    200: json(
+      z
+        .object({
+          chat_id: z.string(),
+          session_id: z.uuid().nullable(),
+          summary: z
+            .object({
+              version: z.int(),
+              content: z.string(),
+              created_at: timestamp,
+              last_message_id: z.string(),
+            })
+            .nullable(),
+          messages_since_summary: z.int(),
+          recent: z.array(
+            z.object({
+              id: z.string(),
+              role: z.string(),
+              content: z.string(),
+              created_at: timestamp,
+            }),
+          ),
+        })
+        .openapi('ChatMemory'),
+      'The summary and the newest messages of the open conversation',
     ),
     ...problems(['validation_failed', 'not_found'], { body: false }),
   },

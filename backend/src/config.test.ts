@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+import { expect, test } from 'vitest';
+import { ConfigError, Environment, loadConfig } from './config.ts';
+
+const example = parseEnv(readFileSync(new URL('../../.env.example', import.meta.url), 'utf8'));
+
+test('.env.example lists every variable', () => {
+  expect(Object.keys(example)).toEqual(expect.arrayContaining(Object.keys(Environment.shape)));
+});
+
+test('.env.example shows the defaults', () => {
+  expect(loadConfig(example)).toEqual(loadConfig({}));
+});
+
+test('nothing set: embedded database, offline model, loopback', () => {
+  expect(loadConfig({})).toMatchObject({
+    databaseUrl: undefined,
+    model: { kind: 'offline' },
+    server: { host: '127.0.0.1', port: 8080, apiKeys: [] },
+  });
+});
+
+test('every problem is listed at once, by variable', () => {
+  const wrong = {
+    PORT: 'eighty',
+    DATABASE_URL: 'mysql://host/db',
+    LOG_LEVEL: 'loud',
+    SHORT_HISTORY_LIMIT: '0',
+    LLM_TIMEOUT_MS: '1.5',
+  };
+  expect(() => loadConfig(wrong)).toThrow(ConfigError);
+  for (const name of Object.keys(wrong)) {
+    expect(() => loadConfig(wrong)).toThrow(new RegExp(`^  ${name}: must be`, 'm'));
+  }
+});
+
+test('an address that others can reach needs a key', () => {
+  expect(() => loadConfig({ HOST: '0.0.0.0' })).toThrow(/HOST: 0\.0\.0\.0.*API_KEY/);
+  expect(() => loadConfig({ HOST: '127.0.0.1.example.com' })).toThrow(/API_KEY/);
+  expect(loadConfig({ HOST: '0.0.0.0', API_KEY: 'a, b' }).server.apiKeys).toEqual(['a', 'b']);
+});
+
+test.each(['127.0.0.1', '127.1.2.3', 'localhost', '::1'])('%s needs no key', (host) => {
+  expect(loadConfig({ HOST: host }).server.host).toBe(host);
+});
+
+test('an OpenRouter key chooses OpenRouter, a base URL comes before it', () => {
+  const openRouter = { OPENROUTER_API_KEY: 'k', LLM_FALLBACK_MODELS: 'x/y, z' };
+  expect(loadConfig(openRouter).model).toMatchObject({
+    baseUrl: 'https://openrouter.ai/api/v1',
+    models: ['google/gemini-2.5-flash', 'x/y', 'z'],
+  });
+  const own = { ...openRouter, LLM_BASE_URL: 'http://127.0.0.1:11434/v1', LLM_MODEL: 'm' };
+  expect(loadConfig(own).model).toMatchObject({
+    baseUrl: 'http://127.0.0.1:11434/v1',
+    apiKey: undefined,
+    models: ['m', 'x/y', 'z'],
+  });
+});
+
+test('half a model configuration says what is missing', () => {
+  expect(() => loadConfig({ LLM_BASE_URL: 'http://127.0.0.1:1/v1' })).toThrow(/LLM_MODEL: must/);
+  expect(() => loadConfig({ LLM_API_KEY: 'k' })).toThrow(/LLM_BASE_URL: must/);
+});
