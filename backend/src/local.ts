@@ -1,14 +1,13 @@
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { ConfigError, loadConfig } from './config.ts';
+import { loadConfig } from './config.ts';
 import { explainListenError } from './listen-error.ts';
 import { banner } from './local/banner.ts';
 import { prepareDataFolder } from './local/data-folder.ts';
 import { startEmbeddedPostgres } from './local/embedded-postgres.ts';
 import { createLogger } from './logger.ts';
+import { runEntry } from './run-entry.ts';
 import { serveApi } from './serve-api.ts';
-import { StartError } from './start-error.ts';
-import { onStopSignal } from './stop-signals.ts';
 
 /** Runs the whole product in one process, on embedded parts where no others are configured. */
 async function start(): Promise<{ stop(): Promise<void> }> {
@@ -44,12 +43,4 @@ async function start(): Promise<{ stop(): Promise<void> }> {
   }
 }
 
-function fail(error: unknown): never {
-  const isExpected = error instanceof ConfigError || error instanceof StartError;
-  console.error(isExpected ? error.message : error);
-  process.exit(1);
-}
-
-const started = start();
-onStopSignal(async () => (await started).stop());
-await started.catch(fail);
+await runEntry(start);

@@ -10,6 +10,8 @@ import { clusterUrl, createCluster } from '#src/local/cluster.ts';
 import { postgresAccount } from '#src/local/postgres-account.ts';
 import { findPostgresPrograms } from '#src/local/postgres-programs.ts';
 import { abandonPostmaster, startPostmaster, stopPostmaster } from '#src/local/postmaster.ts';
+import { isAlive } from '#src/local/process-state.ts';
+import { reachablePrograms } from '#src/local/reachable-programs.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -64,12 +66,14 @@ async function startServerIn(home: string): Promise<{ url: string; stop: () => P
   const folder = join(home, 'postgres');
   const account = await postgresAccount(folder);
   if (account !== undefined) await chown(home, account.uid, account.gid);
-  const cluster = { folder, account, programs: await findPostgresPrograms() };
+  const programs = await reachablePrograms(await findPostgresPrograms(), account);
+  const cluster = { folder, account, programs };
   await createCluster(cluster, settings);
   const postmaster = await startPostmaster(cluster);
   // Where the run is cut short (a second Ctrl-C), only this is still called.
   const abandon = () => {
     abandonPostmaster(postmaster, 'SIGQUIT');
+    for (let waits = 0; isAlive(postmaster.pid) && waits < 250; waits += 1) sleepSync(20);
     rmSync(home, { recursive: true, force: true, maxRetries: 3 });
   };
   process.once('exit', abandon);
@@ -81,6 +85,10 @@ async function startServerIn(home: string): Promise<{ url: string; stop: () => P
       await rm(home, { recursive: true, force: true });
     },
   };
+}
+
+function sleepSync(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
 /** Also drops what a test file left behind. */

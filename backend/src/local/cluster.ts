@@ -15,7 +15,9 @@ export interface Cluster {
 }
 
 /** It lies inside the data folder, so that the two are always made, moved and lost together. */
-const passwordFile = 'llm-bot-core.password';
+export function passwordPath(folder: string): string {
+  return join(folder, 'llm-bot-core.password');
+}
 
 /**
  * Makes the data folder, whole or not at all: initdb works beside it and the result is renamed.
@@ -40,7 +42,7 @@ export async function createCluster(
       account,
       cwd: draft,
     });
-    await rename(password, join(data, passwordFile));
+    await rename(password, passwordPath(data));
     await rename(data, folder).catch(ignoreNotEmpty);
   } finally {
     await rm(draft, { recursive: true, force: true, maxRetries: 3 });
@@ -73,8 +75,11 @@ function initdbArguments(data: string, password: string, settings: Record<string
 }
 
 /** The URL of the cluster's `postgres` database while it listens on `port`. */
-export async function clusterUrl({ folder }: Cluster, port: number): Promise<string> {
-  const password = await readFile(join(folder, passwordFile), 'utf8');
+export async function clusterUrl(
+  { folder }: Pick<Cluster, 'folder'>,
+  port: number,
+): Promise<string> {
+  const password = await readFile(passwordPath(folder), 'utf8');
   return `postgres://postgres:${password.trim()}@127.0.0.1:${port}/postgres`;
 }
 

@@ -48,7 +48,7 @@ export async function placeCluster(
   if (exists === undefined && !(await canReach(dataFolder, account))) await linkElsewhere(own);
   const folder = await readlink(own).catch(() => own);
   await makeReachable(dirname(folder));
-  if (await canReach(exists === undefined ? dirname(folder) : folder, account)) return folder;
+  if (await canReach(exists?.isDirectory() ? folder : dirname(folder), account)) return folder;
   throw new StartError(
     `DATA_DIR: the user with uid ${account?.uid ?? process.getuid?.()}, as whom PostgreSQL runs, cannot enter ${folder}; start as the folder's owner, or set DATA_DIR to another folder`,
   );

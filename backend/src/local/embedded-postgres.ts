@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../logger.ts';
 import { reasonOf, StartError } from '../start-error.ts';
-import { clusterUrl, createCluster, removeDrafts } from './cluster.ts';
+import { clusterUrl, createCluster, passwordPath, removeDrafts } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { placeCluster, prepareDataFolder } from './data-folder.ts';
 import { takeOwnerLock } from './owner-lock.ts';
@@ -69,7 +69,7 @@ async function openCluster(dataDir: string): Promise<Cluster> {
   const cluster = { folder, programs, account };
   await removeDrafts(cluster);
   if (await isMissing(folder)) await createCluster(cluster, settings);
-  await checkMajor(folder);
+  await checkIsOurs(folder);
   return cluster;
 }
 
@@ -78,13 +78,17 @@ async function isMissing(folder: string): Promise<boolean> {
   return exists === undefined || (exists.isDirectory() && (await readdir(folder)).length === 0);
 }
 
-async function checkMajor(folder: string): Promise<void> {
-  const major = await readFile(join(folder, 'PG_VERSION'), 'utf8').catch(() => '');
-  if (major.trim() === postgresMajor) return;
-  const found =
-    major === '' ? 'is not a PostgreSQL data folder' : `is PostgreSQL ${major.trim()}'s`;
+async function checkIsOurs(folder: string): Promise<void> {
+  const version = await readFile(join(folder, 'PG_VERSION'), 'utf8').catch(() => '');
+  const major = version.trim();
+  const isWhole = await stat(passwordPath(folder)).catch(() => undefined);
+  if (major === postgresMajor && isWhole !== undefined) return;
+  const problem =
+    major === '' || major === postgresMajor
+      ? 'was not made by this program'
+      : `was made by PostgreSQL ${major} and cannot be opened by PostgreSQL ${postgresMajor}`;
   throw new StartError(
-    `DATA_DIR: ${folder} ${found}, not PostgreSQL ${postgresMajor}'s; move it away, or set DATA_DIR to another folder`,
+    `DATA_DIR: ${folder} ${problem}; move it away, or set DATA_DIR to another folder`,
   );
 }
 
@@ -92,9 +96,11 @@ async function takeOver(
   cluster: Cluster,
   logger?: Logger,
 ): Promise<{ postmaster: Postmaster; url: string; lock: OwnerLock }> {
+  let started: Postmaster | undefined;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const postmaster = (await findPostmaster(cluster)) ?? (await startPostmaster(cluster));
+      const running = await findPostmaster(cluster);
+      const postmaster = running ?? (started = await startPostmaster(cluster));
       const url = await clusterUrl(cluster, postmaster.port);
       const lock = await takeOwnerLock(url, logger);
       if (typeof lock !== 'number') return { postmaster, url, lock };
@@ -103,7 +109,10 @@ async function takeOver(
       );
     } catch (error) {
       if (error instanceof StartError) throw error;
-      if (attempt >= patience(error)) throw explain(error, cluster);
+      if (attempt >= patience(error)) {
+        if (started !== undefined) await stopPostmaster(cluster, started);
+        throw explain(error, cluster);
+      }
       await sleep(500);
     }
   }

@@ -13,7 +13,9 @@ export interface Postmaster {
 }
 
 /** The PostgreSQL that runs on the cluster now, by whomever it was started. */
-export async function findPostmaster({ folder }: Cluster): Promise<Postmaster | undefined> {
+export async function findPostmaster({
+  folder,
+}: Pick<Cluster, 'folder'>): Promise<Postmaster | undefined> {
   const file = await readFile(pidFile(folder), 'utf8').catch(() => '');
   const lines = file.split('\n');
   const postmaster = { pid: Number(lines[0]), port: Number(lines[3]) };
