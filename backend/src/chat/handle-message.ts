@@ -105,7 +105,7 @@ export async function answerTurn(
   try {
     answer = await writeAnswer(chat, turn, prompt);
   } catch (error) {
-    if (error === claimLost) return await answerTurn(chat, turn, undefined);
+    if (error === claimLost) return await answerTurn(chat, withoutClaim(turn), undefined);
     throw await giveUp(chat, claim, log, error);
   }
 
@@ -125,7 +125,7 @@ export async function answerTurn(
     context: log,
   };
   const replyId = await storeReply(chat, finished);
-  if (replyId === undefined) return await answerTurn(chat, turn, undefined);
+  if (replyId === undefined) return await answerTurn(chat, withoutClaim(turn), undefined);
 
   logTurn(chat, finished, log);
   return {
@@ -160,6 +160,13 @@ async function takePlace(
     }
     throw error;
   }
+}
+
+/** Another process has the claim now. Should it come back, the answer begins anew. */
+function withoutClaim(turn: RunningTurn): RunningTurn {
+  turn.attempt = undefined;
+  turn.stop = new AbortController();
+  return turn;
 }
 
 type Answer = Omit<Completion, 'finishReason'> & {
