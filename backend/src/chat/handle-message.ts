@@ -77,18 +77,23 @@ async function repeatTurn(
   }
   caller.accepted({ turn_id: turnId, session_id: stored.session_id });
   if (stored.state === 'answered' || stored.state === 'cancelled') return storedReply(stored);
+  const retry = stored.state === 'failed';
   return await runTurn(chat, { turnId, chatId, attempt: undefined }, caller, (turn) =>
-    answerTurn(chat, turn, undefined),
+    answerTurn(chat, turn, undefined, { retry }),
   );
 }
 
-/** Answers a turn of which this process holds the claim, or waits until it may take it. */
+/**
+ * Answers a turn of which this process holds the claim, or waits until it may take it.
+ * Only with `retry` is a turn that failed answered anew; else its failure is the outcome.
+ */
 export async function answerTurn(
   chat: Chat,
   turn: RunningTurn,
   held: (Claim & { text: string }) | undefined,
+  options: { retry: boolean } = { retry: false },
 ): Promise<Reply> {
-  const claim = held ?? (await takePlace(chat, turn));
+  const claim = held ?? (await takePlace(chat, turn, options.retry));
   if (claim === undefined) return await readReply(chat, turn);
 
   turn.attempt = claim.attempt;
@@ -143,12 +148,13 @@ export async function answerTurn(
 async function takePlace(
   chat: Chat,
   turn: RunningTurn,
+  retry: boolean,
 ): Promise<(BegunTurn & { outcome: 'begun' }) | undefined> {
   try {
     if (turn.attempt === 0) await chat.waits.over(turn.turnId);
-    for (;;) {
+    for (let first = true; ; first = false) {
       if (chat.closing.signal.aborted) throw shuttingDown;
-      const begun = await beginTurn(chat.pool, turn.turnId, chat.settings);
+      const begun = await beginTurn(chat.pool, turn.turnId, retry && first, chat.settings);
       if (begun.outcome === 'begun') return begun;
       turn.attempt = begun.outcome === 'waiting' ? turn.attempt : undefined;
       if (begun.outcome === 'ended') return undefined;

@@ -94,16 +94,17 @@ export async function openTurn(
   return onlyRow(rows).turn;
 }
 
-/** Claims a turn that waited, failed, or lost its process. */
+/** Claims a turn that waited or lost its process; with `retry` also one that failed. */
 export async function beginTurn(
   pool: Pool,
   turnId: string,
+  retry: boolean,
   limits: MemoryLimits,
 ): Promise<BegunTurn> {
   const { rows } = await pool.query<{ turn: BegunTurn }>({
     name: 'begin_turn',
-    text: 'select begin_turn($1, $2, $3, $4) as turn',
-    values: [turnId, lease, limits.shortHistoryLimit, limits.contextTokenBudget],
+    text: 'select begin_turn($1, $2, $3, $4, $5) as turn',
+    values: [turnId, retry, lease, limits.shortHistoryLimit, limits.contextTokenBudget],
   });
   return onlyRow(rows).turn;
 }
