@@ -172,8 +172,10 @@ export async function up(db: Kysely<never>): Promise<void> {
         insert into messages (session_id, role, content, tokens)
           values (v_turn.session_id, 'user', v_turn.text, v_turn.tokens)
           returning id into v_message_id;
-      elsif v_message_id < v_session.last_message_id then
-        -- The conversation went on without it: it takes its place where it is answered.
+      elsif v_message_id < v_session.last_message_id
+        or v_message_id <= latest_watermark(v_turn.session_id) then
+        -- The conversation, or its summary, went on without it: it takes its place where it is
+        -- answered.
         update messages set id = nextval('messages_id_seq') where id = v_message_id
           returning id into v_message_id;
       end if;
