@@ -12,6 +12,9 @@ export interface Problem {
   code: string;
   request_id: string;
   errors?: { path: string; message: string }[];
+  pairing_code?: string;
+  /** Seconds, as in the Retry-After header; a stream's `error` event has no header. */
+  retry_after?: number;
 }
 
 export function toProblem(error: unknown, requestId: string): Problem {
@@ -24,7 +27,9 @@ export function toProblem(error: unknown, requestId: string): Problem {
     detail: known.message,
     code: known.code,
     request_id: requestId,
-    ...(known.details.errors === undefined ? {} : { errors: known.details.errors }),
+    errors: known.details.errors,
+    pairing_code: known.details.pairingCode,
+    retry_after: known.details.retryAfterSeconds,
   };
 }
 
