@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Completion, PromptMessage } from '#src/clients/model.ts';
-import { beginTurn, finishTurn, openTurn } from '#src/db/turn-statements.ts';
+import { beginTurn, budgetExhausted, finishTurn, openTurn } from '#src/db/turn-statements.ts';
 import type { BegunTurn, Claim, FinishedTurn } from '#src/db/turn-statements.ts';
 import { endTurn, findTurn, releaseLeases } from '#src/db/turns.ts';
 import type { StoredTurn } from '#src/db/turns.ts';
@@ -254,6 +254,7 @@ async function readReply(chat: Chat, turn: RunningTurn): Promise<Reply> {
 
 function storedReply(turn: StoredTurn): Reply {
   if (turn.state === 'cancelled') throw stoppedByUser;
+  if (turn.error_code === 'budget_exhausted') throw budgetExhausted();
   if (turn.state === 'failed') {
     throw new AppError(
       isErrorCode(turn.error_code) ? turn.error_code : 'internal_error',

@@ -183,6 +183,11 @@ function asRefusal(error: unknown): AppError | undefined {
       retryAfterSeconds: Number(error.detail),
     });
   }
+  return budgetExhausted();
+}
+
+/** The budget is the user's for a UTC day. */
+export function budgetExhausted(): AppError {
   return new AppError('budget_exhausted', 'The token budget of the day is used up.', {
     retryAfterSeconds: secondsUntilTomorrow(),
   });
