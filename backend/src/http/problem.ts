@@ -21,7 +21,7 @@ export function toProblem(error: unknown, requestId: string): Problem {
   const known = asAppError(error);
   const { status, title } = errorCodes[known.code];
   return {
-    type: 'about:blank',
+    type: `urn:llm-bot-core:problem:${known.code}`,
     title,
     status,
     detail: known.message,
