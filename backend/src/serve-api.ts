@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { serve } from '@hono/node-server';
+import type { ServerType } from '@hono/node-server';
 import type { Chat } from './chat/chat.ts';
 import { drainTurns, startTurnKeeper } from './chat/turn-keeper.ts';
 import { createTurnWaits } from './chat/turn-waits.ts';
@@ -16,6 +17,9 @@ const MAX_CONNECTIONS = 16;
 
 /** How long running turns may go on when the process is told to stop. */
 const DRAIN_MS = 20_000;
+
+/** How long their answers may take to reach the callers after that. */
+const LAST_ANSWERS_MS = 2_000;
 
 /**
  * Migrates the database, serves the API, and keeps its turns. `close` takes no new requests,
@@ -75,11 +79,20 @@ export async function serveApi(
       server.close();
       await drainTurns(chat, DRAIN_MS);
       stopKeeper();
-      if ('closeAllConnections' in server) server.closeAllConnections();
-      await closed;
+      await closeConnections(server, closed);
       await closeAll();
     },
   };
+}
+
+/** The last answers are still being written when their turns are done; what stays open is cut. */
+async function closeConnections(server: ServerType, closed: Promise<unknown>): Promise<void> {
+  if (!('closeIdleConnections' in server)) return;
+  const closeIdle = setInterval(() => server.closeIdleConnections(), 20);
+  const cut = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS);
+  await closed;
+  clearInterval(closeIdle);
+  clearTimeout(cut);
 }
 
 function urlOf(address: ReturnType<ReturnType<typeof serve>['address']>, host: string): string {

@@ -142,6 +142,13 @@ export async function streamHandle(
   return { response, events: readEvents(response) };
 }
 
+/** All events until the end of the response. */
+export async function allEvents(events: AsyncIterable<StreamEvent>): Promise<StreamEvent[]> {
+  const all = [];
+  for await (const event of events) all.push(event);
+  return all;
+}
+
 async function* readEvents(response: Response): AsyncGenerator<StreamEvent> {
   let rest = '';
   for await (const text of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {

@@ -80,18 +80,23 @@ async function repeatTurn(
   }
   caller.accepted({ turn_id: turnId, session_id: stored.session_id });
   if (stored.state === 'answered' || stored.state === 'cancelled') return storedReply(stored);
+  const retry = stored.state === 'failed';
   return await runTurn(chat, { turnId, chatId, attempt: undefined }, caller, (turn) =>
-    answerTurn(chat, turn, undefined),
+    answerTurn(chat, turn, undefined, { retry }),
   );
 }
 
-/** Answers a turn of which this process holds the claim, or waits until it may take it. */
+/**
+ * Answers a turn of which this process holds the claim, or waits until it may take it.
+ * Only with `retry` is a turn that failed answered anew; else its failure is the outcome.
+ */
 export async function answerTurn(
   chat: Chat,
   turn: RunningTurn,
   held: (Claim & { text: string }) | undefined,
+  options: { retry: boolean } = { retry: false },
 ): Promise<Reply> {
-  const claim = held ?? (await takePlace(chat, turn));
+  const claim = held ?? (await takePlace(chat, turn, options.retry));
   if (claim === undefined) return await readReply(chat, turn);
 
   turn.attempt = claim.attempt;
@@ -108,7 +113,7 @@ export async function answerTurn(
   try {
     answer = await writeAnswer(chat, turn, prompt);
   } catch (error) {
-    if (error === claimLost) return await answerTurn(chat, turn, undefined);
+    if (error === claimLost) return await answerTurn(chat, withoutClaim(turn), undefined);
     throw await giveUp(chat, claim, log, error);
   }
 
@@ -131,7 +136,7 @@ export async function answerTurn(
       (answer.completionTokens ?? countTokens(answer.text)),
   };
   const replyId = await storeReply(chat, finished);
-  if (replyId === undefined) return await answerTurn(chat, turn, undefined);
+  if (replyId === undefined) return await answerTurn(chat, withoutClaim(turn), undefined);
 
   logTurn(chat, finished, log);
   return {
@@ -149,12 +154,13 @@ export async function answerTurn(
 async function takePlace(
   chat: Chat,
   turn: RunningTurn,
+  retry: boolean,
 ): Promise<(BegunTurn & { outcome: 'begun' }) | undefined> {
   try {
     if (turn.attempt === 0) await chat.waits.over(turn.turnId);
-    for (;;) {
+    for (let first = true; ; first = false) {
       if (chat.closing.signal.aborted) throw shuttingDown;
-      const begun = await beginTurn(chat.pool, turn.turnId, chat.settings);
+      const begun = await beginTurn(chat.pool, turn.turnId, retry && first, chat.settings);
       if (begun.outcome === 'begun') return begun;
       turn.attempt = begun.outcome === 'waiting' ? turn.attempt : undefined;
       if (begun.outcome === 'ended') return undefined;
@@ -166,6 +172,13 @@ async function takePlace(
     }
     throw error;
   }
+}
+
+/** Another process has the claim now. Should it come back, the answer begins anew. */
+function withoutClaim(turn: RunningTurn): RunningTurn {
+  turn.attempt = undefined;
+  turn.stop = new AbortController();
+  return turn;
 }
 
 type Answer = Omit<Completion, 'finishReason'> & {

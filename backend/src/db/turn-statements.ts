@@ -115,17 +115,19 @@ export async function openTurn(pool: Pool, turn: NewTurn, limits: TurnLimits): P
   }
 }
 
-/** Claims a turn that waited, failed, or lost its process. */
+/** Claims a turn that waited or lost its process; with `retry` also one that failed. */
 export async function beginTurn(
   pool: Pool,
   turnId: string,
+  retry: boolean,
   limits: TurnLimits,
 ): Promise<BegunTurn> {
   const { rows } = await pool.query<{ turn: BegunTurn }>({
     name: 'begin_turn',
-    text: 'select begin_turn($1, $2, $3, $4, $5) as turn',
+    text: 'select begin_turn($1, $2, $3, $4, $5, $6) as turn',
     values: [
       turnId,
+      retry,
       lease,
       limits.shortHistoryLimit,
       limits.contextTokenBudget,

@@ -5,7 +5,7 @@ import type { Kysely } from 'kysely';
  * The turn's statements. They are functions because each of their inner statements sees what was
  * committed before it: after waiting for the session's lock they read the memory as it is now,
  * where one large statement would read it as it was before the wait. And it is one round trip.
- * Lock order everywhere: the session, then its turns and messages.
+ * Lock order everywhere: the chat where a turn may begin, the session, then its turns and messages.
  */
 export async function up(db: Kysely<never>): Promise<void> {
   // The newest summary, and every message after it; where those are fewer than p_history_limit,
@@ -65,6 +65,13 @@ export async function up(db: Kysely<never>): Promise<void> {
       );
     end $$`.execute(db);
 
+  // Until the transaction ends, no other turn of the chat begins or is put into the queue. The
+  // session's lock is not enough: after a reset, a chat has turns in its old session and its new one.
+  await sql`
+    create function lock_chat(p_chat_id text) returns void language sql as $$
+      select pg_advisory_xact_lock(hashtextextended(p_chat_id, 0))
+    $$`.execute(db);
+
   // Stores a message's turn, and begins it where no earlier turn of the chat is unfinished.
   // outcome: begun (with its memory), waiting (durably stored, its place comes later),
   // known (this client message id has a turn already), refused (the user may not speak).
@@ -99,6 +106,7 @@ export async function up(db: Kysely<never>): Promise<void> {
         end if;
       end if;
 
+      perform lock_chat(p_chat_id);
       loop
         select id into v_session_id from chat_sessions
           where chat_id = p_chat_id and is_active for no key update;
@@ -152,12 +160,12 @@ export async function up(db: Kysely<never>): Promise<void> {
     end $$`.execute(db);
 
   // Claims a stored turn: one that waited, one whose claim expired, one that failed and is tried
-  // again. outcome: begun, waiting (another turn of the chat comes first, or another process
-  // answers this one), ended.
+  // again (p_retry: only then is a failure not its end). outcome: begun, waiting (another turn of
+  // the chat comes first, or another process answers this one), ended.
   await sql`
     create function begin_turn(
-      p_turn_id bigint, p_lease interval, p_history_limit integer, p_token_budget integer,
-      p_limits jsonb
+      p_turn_id bigint, p_retry boolean, p_lease interval, p_history_limit integer,
+      p_token_budget integer, p_limits jsonb
     ) returns json language plpgsql as $$
     declare
       v_session record;
@@ -166,11 +174,13 @@ export async function up(db: Kysely<never>): Promise<void> {
       v_message_id bigint;
       v_memory json;
     begin
+      perform lock_chat(chat_id) from turns where id = p_turn_id;
       select s.id, s.last_message_id into v_session from turns t
         join chat_sessions s on s.id = t.session_id
         where t.id = p_turn_id for no key update of s;
       select * into v_turn from turns where id = p_turn_id for no key update;
-      if not found or v_turn.state in ('answered', 'cancelled') then
+      if not found or v_turn.state in ('answered', 'cancelled')
+        or (v_turn.state = 'failed' and not p_retry) then
         return json_build_object('outcome', 'ended');
       end if;
       if v_turn.state = 'answering' and v_turn.lease_expires_at > now() then
