@@ -5,6 +5,7 @@
 export const errorCodes = {
   malformed_json: { status: 400, title: 'The body is not valid JSON' },
   unauthorized: { status: 401, title: 'A valid API key is required' },
+  access_denied: { status: 403, title: 'The user may not speak to this bot' },
   host_not_allowed: { status: 403, title: 'This host name is not served' },
   not_found: { status: 404, title: 'There is no such resource' },
   turn_cancelled: { status: 409, title: 'The answer was stopped' },
@@ -14,6 +15,8 @@ export const errorCodes = {
   unsupported_media_type: { status: 415, title: 'The body must be JSON' },
   validation_failed: { status: 422, title: 'The request is not valid' },
   idempotency_mismatch: { status: 422, title: 'The message id was used for another message' },
+  rate_limited: { status: 429, title: 'Too many messages' },
+  budget_exhausted: { status: 429, title: 'The budget is used up' },
   internal_error: { status: 500, title: 'Something went wrong on our side' },
   model_failed: { status: 502, title: 'The model gave no usable answer' },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
@@ -34,20 +37,28 @@ export interface FieldError {
   message: string;
 }
 
+/** What a caller may be told beside the message. */
+export interface ErrorDetails {
+  errors?: FieldError[];
+  retryAfterSeconds?: number;
+  /** What an operator approves to let the user in. */
+  pairingCode?: string;
+}
+
 /** A failure with a code from {@link errorCodes}. `message` is shown to the caller: no secrets, no message text. */
 export class AppError extends Error {
   readonly code: ErrorCode;
-  readonly details: { errors?: FieldError[]; retryAfterSeconds?: number };
+  readonly details: ErrorDetails;
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; errors?: FieldError[]; retryAfterSeconds?: number } = {},
+    { cause, ...details }: ErrorDetails & { cause?: unknown } = {},
   ) {
-    super(message, { cause: options.cause });
+    super(message, { cause });
     this.name = 'AppError';
     this.code = code;
-    this.details = { errors: options.errors, retryAfterSeconds: options.retryAfterSeconds };
+    this.details = details;
   }
 }
 

@@ -10,6 +10,7 @@ import { connect } from './db/connect.ts';
 import { migrateToLatest } from './db/migrate.ts';
 import { createApp } from './http/app.ts';
 import type { Logger } from './logger.ts';
+import { countTokens, MESSAGE_OVERHEAD_TOKENS } from './memory/count-tokens.ts';
 
 /** Statements are short and none waits for a model, so a few connections carry many turns. */
 const MAX_CONNECTIONS = 16;
@@ -42,7 +43,13 @@ export async function serveApi(
     pool,
     model,
     logger,
-    settings: config.memory,
+    settings: {
+      ...config.chat,
+      fixedTokens:
+        countTokens(config.chat.systemPrompt) +
+        (config.chat.maxReplyTokens ?? 0) +
+        3 * MESSAGE_OVERHEAD_TOKENS,
+    },
     running: new Map(),
     waits: createTurnWaits(db),
     closing: new AbortController(),

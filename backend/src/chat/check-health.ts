@@ -1,25 +1,26 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
+import { AppError } from '#src/errors.ts';
 import type { Chat } from './chat.ts';
 
 export interface HealthReport {
-  status: 'ok' | 'down';
-  database: { status: 'ok' | 'down' };
+  status: 'ok';
+  database: { status: 'ok' };
   model: { name: string };
 }
 
 /** A probe should not wait as long as a request may. */
 const PROBE_TIMEOUT_MS = 2_000;
 
-/** Asks each dependency that a reply needs. The model is only named: a probe should not cost money. */
+/**
+ * Asks each dependency that a reply needs; rejects with `database_unavailable` where one is down.
+ * The model is only named: a probe should not cost money.
+ */
 export async function checkHealth(chat: Chat): Promise<HealthReport> {
-  const database = await Promise.race([
-    sql`select 1`.execute(chat.db).then(
-      () => 'ok' as const,
-      () => 'down' as const,
-    ),
-    new Promise<'down'>((resolve) => {
-      setTimeout(resolve, PROBE_TIMEOUT_MS, 'down').unref();
-    }),
-  ]);
-  return { status: database, database: { status: database }, model: { name: chat.model.name } };
+  const answer = sql`select 1`.execute(chat.db);
+  if ((await Promise.race([answer, sleep(PROBE_TIMEOUT_MS)])) === undefined) {
+    answer.catch(() => {});
+    throw new AppError('database_unavailable', 'The database does not answer in time.');
+  }
+  return { status: 'ok', database: { status: 'ok' }, model: { name: chat.model.name } };
 }

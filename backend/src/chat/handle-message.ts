@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Completion, PromptMessage } from '#src/clients/model.ts';
-import { beginTurn, finishTurn, openTurn } from '#src/db/turn-statements.ts';
+import { beginTurn, budgetExhausted, finishTurn, openTurn } from '#src/db/turn-statements.ts';
 import type { BegunTurn, Claim, FinishedTurn } from '#src/db/turn-statements.ts';
 import { endTurn, findTurn, releaseLeases } from '#src/db/turns.ts';
 import type { StoredTurn } from '#src/db/turns.ts';
@@ -9,7 +9,7 @@ import { AppError, asAppError, isErrorCode } from '#src/errors.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
 import type { ContextLog } from '#src/memory/assemble-context.ts';
 import { countTokens } from '#src/memory/count-tokens.ts';
-import type { Chat } from './chat.ts';
+import type { Chat, ChatSettings } from './chat.ts';
 import { claimLost, hasCaller, runTurn, shuttingDown, stoppedByUser } from './running-turn.ts';
 import type { Caller, Reply, RunningTurn } from './running-turn.ts';
 
@@ -27,7 +27,8 @@ const CALLER_DELIVERS_WITHIN_SECONDS = 60;
 
 /**
  * The turn. Stores the message, and answers it when its place in the chat has come.
- * Rejects with `AppError`: the model's failures, `idempotency_mismatch`, `turn_cancelled`.
+ * Rejects with `AppError`: `access_denied`, `rate_limited`, `budget_exhausted`,
+ * `idempotency_mismatch`, `turn_cancelled`, the model's failures.
  */
 export async function handleMessage(
   chat: Chat,
@@ -43,9 +44,11 @@ export async function handleMessage(
       clientMessageId: message.messageId,
       requestHash: message.messageId === undefined ? undefined : requestHash,
       tokens: countTokens(message.text),
+      listed: isListed(chat.settings, message),
     },
     chat.settings,
   );
+  if (opened.outcome === 'refused') throw refused(opened.pairing_code);
   if (opened.outcome === 'known') {
     return await repeatTurn(chat, message.chatId, opened.turn_id, requestHash, caller);
   }
@@ -128,6 +131,9 @@ export async function answerTurn(
     costUsd: answer.costUsd,
     latencyMs: Math.round(performance.now() - startedAt),
     context: log,
+    spentTokens:
+      (answer.promptTokens ?? log.prompt_tokens_estimated) +
+      (answer.completionTokens ?? countTokens(answer.text)),
   };
   const replyId = await storeReply(chat, finished);
   if (replyId === undefined) return await answerTurn(chat, withoutClaim(turn), undefined);
@@ -196,6 +202,7 @@ async function writeAnswer(
     const completion = await chat.model.complete(prompt, {
       signal: turn.stop.signal,
       onDelta: streaming ? onDelta : undefined,
+      maxTokens: chat.settings.maxReplyTokens,
     });
     return { ...completion, text: storable(completion.text) };
   } catch (error) {
@@ -243,7 +250,7 @@ async function giveUp(
 async function storeReply(chat: Chat, finished: FinishedTurn): Promise<string | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await finishTurn(chat.pool, finished);
+      return await finishTurn(chat.pool, finished, chat.settings);
     } catch (error) {
       if (attempt === 3 || asAppError(error).code !== 'database_unavailable') throw error;
       await sleep(attempt * 300);
@@ -260,6 +267,7 @@ async function readReply(chat: Chat, turn: RunningTurn): Promise<Reply> {
 
 function storedReply(turn: StoredTurn): Reply {
   if (turn.state === 'cancelled') throw stoppedByUser;
+  if (turn.error_code === 'budget_exhausted') throw budgetExhausted();
   if (turn.state === 'failed') {
     throw new AppError(
       isErrorCode(turn.error_code) ? turn.error_code : 'internal_error',
@@ -278,6 +286,16 @@ function storedReply(turn: StoredTurn): Reply {
     replayed: true,
     delivery: turn.delivery_state ?? 'pending',
   };
+}
+
+function isListed(settings: ChatSettings, message: IncomingMessage): boolean {
+  return settings.allowedUsers.has(message.userId) || settings.allowedChats.has(message.chatId);
+}
+
+function refused(pairingCode: string | null): AppError {
+  return pairingCode === null
+    ? new AppError('access_denied', 'This user may not speak to this bot.')
+    : new AppError('access_denied', 'An operator has to approve this user first.', { pairingCode });
 }
 
 function erased(): AppError {

@@ -13,6 +13,8 @@ export interface CompleteOptions {
   signal: AbortSignal;
   /** Where given, the answer is streamed: called with each piece of text in order, never with an empty one. */
   onDelta?: (text: string) => void;
+  /** The longest answer, in the provider's tokens; a longer one ends with `length`. */
+  maxTokens?: number;
 }
 
 /** A whole, non-empty answer. Token counts and cost are the provider's own, absent where it gives none. */

@@ -4,14 +4,27 @@ import { isOpenRouter } from './openai-connection.ts';
 export interface AnswerRequest {
   model: string;
   messages: { role: PromptMessage['role']; content: string }[];
+  max_tokens?: number;
+  /** What OpenAI itself calls it; others know the older name only. */
+  max_completion_tokens?: number;
   /** OpenRouter's own: adds the cost to the usage. */
   usage?: { include: true };
 }
 
 /** The body of the request, without what only a stream needs. */
-export function toRequest(baseUrl: string, model: string, prompt: PromptMessage[]): AnswerRequest {
-  const request = { model, messages: toMessages(prompt) };
-  return isOpenRouter(baseUrl) ? { ...request, usage: { include: true } } : request;
+export function toRequest(
+  baseUrl: string,
+  model: string,
+  prompt: PromptMessage[],
+  maxTokens: number | undefined,
+): AnswerRequest {
+  const isOpenAi = new URL(baseUrl).hostname === 'api.openai.com';
+  return {
+    model,
+    messages: toMessages(prompt),
+    ...(isOpenAi ? { max_completion_tokens: maxTokens } : { max_tokens: maxTokens }),
+    ...(isOpenRouter(baseUrl) ? { usage: { include: true } } : {}),
+  };
 }
 
 /** Leading system messages become one: the chat templates of vLLM and llama.cpp refuse a second. */

@@ -88,7 +88,10 @@ const handleRoute = createRoute({
     },
     ...problems(
       [
+        'access_denied',
         'validation_failed',
+        'rate_limited',
+        'budget_exhausted',
         'idempotency_mismatch',
         'turn_cancelled',
         'reply_deleted',

@@ -4,18 +4,18 @@ import type { Chat } from '#src/chat/chat.ts';
 import { checkHealth } from '#src/chat/check-health.ts';
 import type { HttpEnv } from './env.ts';
 import { json } from './responses.ts';
+import { ProblemBody } from './schemas.ts';
 
 export function addHealthRoute(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
   app.openapi(healthRoute, async (c) => {
-    const health = await checkHealth(chat);
-    return c.json(health, health.status === 'ok' ? 200 : 503);
+    return c.json(await checkHealth(chat), 200);
   });
 }
 
 const Health = z
   .object({
-    status: z.enum(['ok', 'down']),
-    database: z.object({ status: z.enum(['ok', 'down']) }),
+    status: z.literal('ok'),
+    database: z.object({ status: z.literal('ok') }),
     model: z.object({ name: z.string() }),
   })
   .openapi('Health');
@@ -27,6 +27,9 @@ const healthRoute = createRoute({
   security: [],
   responses: {
     200: json(Health, 'Every required dependency answers'),
-    503: json(Health, 'A required dependency is down'),
+    503: {
+      description: '`database_unavailable`: a required dependency is down',
+      content: { 'application/problem+json': { schema: ProblemBody } },
+    },
   },
 });

@@ -12,19 +12,24 @@ export interface Problem {
   code: string;
   request_id: string;
   errors?: { path: string; message: string }[];
+  pairing_code?: string;
+  /** Seconds, as in the Retry-After header; a stream's `error` event has no header. */
+  retry_after?: number;
 }
 
 export function toProblem(error: unknown, requestId: string): Problem {
   const known = asAppError(error);
   const { status, title } = errorCodes[known.code];
   return {
-    type: 'about:blank',
+    type: `urn:llm-bot-core:problem:${known.code}`,
     title,
     status,
     detail: known.message,
     code: known.code,
     request_id: requestId,
-    ...(known.details.errors === undefined ? {} : { errors: known.details.errors }),
+    errors: known.details.errors,
+    pairing_code: known.details.pairingCode,
+    retry_after: known.details.retryAfterSeconds,
   };
 }
 
