@@ -212,7 +212,7 @@ export async function up(db: Kysely<never>): Promise<void> {
         or v_message_id <= latest_watermark(v_turn.session_id) then
         -- The conversation, or its summary, went on without it: it takes its place where it is
         -- answered.
-        update messages set id = nextval('messages_id_seq') where id = v_message_id
+        update messages set id = default where id = v_message_id
           returning id into v_message_id;
       end if;
       select content, coalesce(tokens, length(content) / 3) as tokens into v_message
