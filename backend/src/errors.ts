@@ -14,8 +14,13 @@ export const errorCodes = {
   unsupported_media_type: { status: 415, title: 'The body must be JSON' },
   validation_failed: { status: 422, title: 'The request is not valid' },
   idempotency_mismatch: { status: 422, title: 'The message id was used for another message' },
+  summary_outrun: { status: 409, title: 'The conversation changes faster than it is summarised' },
   internal_error: { status: 500, title: 'Something went wrong on our side' },
   model_failed: { status: 502, title: 'The model gave no usable answer' },
+  model_paused: {
+    status: 503,
+    title: 'The model is not asked for a while, because it kept failing',
+  },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
   shutting_down: { status: 503, title: 'The server is shutting down' },
   model_timeout: { status: 504, title: 'The model did not answer in time' },
@@ -34,20 +39,27 @@ export interface FieldError {
   message: string;
 }
 
+export interface AppErrorDetails {
+  errors?: FieldError[];
+  retryAfterSeconds?: number;
+  /** The same request would fail again: not worth a retry. */
+  isPermanent?: boolean;
+}
+
 /** A failure with a code from {@link errorCodes}. `message` is shown to the caller: no secrets, no message text. */
 export class AppError extends Error {
   readonly code: ErrorCode;
-  readonly details: { errors?: FieldError[]; retryAfterSeconds?: number };
+  readonly details: AppErrorDetails;
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; errors?: FieldError[]; retryAfterSeconds?: number } = {},
+    { cause, ...details }: AppErrorDetails & { cause?: unknown } = {},
   ) {
-    super(message, { cause: options.cause });
+    super(message, { cause });
     this.name = 'AppError';
     this.code = code;
-    this.details = { errors: options.errors, retryAfterSeconds: options.retryAfterSeconds };
+    this.details = details;
   }
 }
 

@@ -9,6 +9,7 @@ import { connect } from './db/connect.ts';
 import { migrateToLatest } from './db/migrate.ts';
 import { createApp } from './http/app.ts';
 import type { Logger } from './logger.ts';
+import { openSummaryRequests } from './open-summaries.ts';
 
 /** Statements are short and none waits for a model, so a few connections carry many turns. */
 const MAX_CONNECTIONS = 16;
@@ -33,17 +34,25 @@ export async function serveApi(
     onIdleError: (error) => logger.warn({ err: error }, 'database connection lost'),
   });
   const model = createModel(config.model);
+  const closing = new AbortController();
+  const summaries = await openSummaryRequests(config, databaseUrl, {
+    db,
+    logger,
+    closing: closing.signal,
+  });
   const chat: Chat = {
     db,
     pool,
     model,
     logger,
-    settings: config.memory,
+    settings: { ...config.memory, summaryThreshold: config.summaries.threshold },
+    summaries,
     running: new Map(),
     waits: createTurnWaits(db),
-    closing: new AbortController(),
+    closing,
   };
   const closeAll = async () => {
+    await summaries.close();
     await model.close();
     await close();
   };

@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { Model } from '#src/clients/model.ts';
 import type { Db } from '#src/db/connect.ts';
 import type { Logger } from '#src/logger.ts';
+import type { SummaryRequests } from '#src/memory/summaries.ts';
 import type { RunningTurn } from './running-turn.ts';
 import type { TurnWaits } from './turn-waits.ts';
 
@@ -17,7 +18,10 @@ export interface Chat {
     shortHistoryLimit: number;
     /** Estimated tokens. */
     contextTokenBudget: number;
+    /** Messages after which a summary is asked for. */
+    summaryThreshold: number;
   };
+  summaries: SummaryRequests;
   /** The turns that this process works on, by turn id. */
   running: Map<string, RunningTurn>;
   waits: TurnWaits;

@@ -128,6 +128,7 @@ export async function answerTurn(
   if (replyId === undefined) return await answerTurn(chat, turn, undefined);
 
   logTurn(chat, finished, log);
+  if (needsSummary(chat, claim, log)) await chat.summaries.request(claim.session_id);
   return {
     text: answer.text,
     type: 'message',
@@ -265,6 +266,15 @@ function storedReply(turn: StoredTurn): Reply {
     replayed: true,
     delivery: turn.delivery_state ?? 'pending',
   };
+}
+
+/** The counter is as the turn read it, and its reply was added since; whatever did not fit into the prompt cannot wait. */
+function needsSummary(chat: Chat, { memory }: Claim, log: ContextLog): boolean {
+  const reply = 1;
+  return (
+    memory.messages_since_summary + reply >= chat.settings.summaryThreshold ||
+    log.left_out.messages > 0
+  );
 }
 
 function erased(): AppError {
