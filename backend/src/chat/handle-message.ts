@@ -139,6 +139,7 @@ export async function answerTurn(
   if (replyId === undefined) return await answerTurn(chat, withoutClaim(turn), undefined);
 
   logTurn(chat, finished, log);
+  if (needsSummary(chat, claim, log)) await chat.summaries.request(claim.session_id);
   return {
     text: answer.text,
     type: 'message',
@@ -296,6 +297,15 @@ function refused(pairingCode: string | null): AppError {
   return pairingCode === null
     ? new AppError('access_denied', 'This user may not speak to this bot.')
     : new AppError('access_denied', 'An operator has to approve this user first.', { pairingCode });
+}
+
+/** The counter is as the turn read it, and its reply was added since; whatever did not fit into the prompt cannot wait. */
+function needsSummary(chat: Chat, { memory }: Claim, log: ContextLog): boolean {
+  const reply = 1;
+  return (
+    memory.messages_since_summary + reply >= chat.settings.summaryThreshold ||
+    log.left_out.messages > 0
+  );
 }
 
 function erased(): AppError {
