@@ -148,6 +148,7 @@ const forgetRoute = createRoute({
           conversation_summaries: z.int(),
           turns: z.int(),
           embeddings: z.int(),
+          users: z.int(),
         }),
       }),
       'How many rows were erased, by table',
