@@ -25,11 +25,12 @@ export interface Delivery {
 
 /**
  * The states a mark may follow. Only one of two channel workers gets from `pending` to `sending`,
- * so a message is sent at most once; after `uncertain` or `failed`, sending again is a decision.
+ * so a message is sent at most once; after `uncertain` or `failed`, making it `pending` again is a
+ * decision.
  */
 const mayFollow: Record<DeliveryMark, string[]> = {
   pending: ['sending', 'uncertain', 'failed'],
-  sending: ['pending', 'uncertain', 'failed'],
+  sending: ['pending'],
   sent: ['pending', 'sending', 'uncertain', 'sent'],
   uncertain: ['sending', 'uncertain'],
   failed: ['pending', 'sending', 'uncertain', 'failed'],
