@@ -17,8 +17,13 @@ export const errorCodes = {
   idempotency_mismatch: { status: 422, title: 'The message id was used for another message' },
   rate_limited: { status: 429, title: 'Too many messages' },
   budget_exhausted: { status: 429, title: 'The budget is used up' },
+  summary_outrun: { status: 409, title: 'The conversation changes faster than it is summarised' },
   internal_error: { status: 500, title: 'Something went wrong on our side' },
   model_failed: { status: 502, title: 'The model gave no usable answer' },
+  model_paused: {
+    status: 503,
+    title: 'The model is not asked for a while, because it kept failing',
+  },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
   shutting_down: { status: 503, title: 'The server is shutting down' },
   model_timeout: { status: 504, title: 'The model did not answer in time' },
@@ -37,12 +42,14 @@ export interface FieldError {
   message: string;
 }
 
-/** What a caller may be told beside the message. */
+/** What a caller may be told beside the message, and what retrying would bring. */
 export interface ErrorDetails {
   errors?: FieldError[];
   retryAfterSeconds?: number;
   /** What an operator approves to let the user in. */
   pairingCode?: string;
+  /** The same request would fail again: not worth a retry. */
+  isPermanent?: boolean;
 }
 
 /** A failure with a code from {@link errorCodes}. `message` is shown to the caller: no secrets, no message text. */

@@ -11,6 +11,7 @@ import { migrateToLatest } from './db/migrate.ts';
 import { createApp } from './http/app.ts';
 import type { Logger } from './logger.ts';
 import { countTokens, MESSAGE_OVERHEAD_TOKENS } from './memory/count-tokens.ts';
+import { openSummaryRequests } from './open-summaries.ts';
 
 /** Statements are short and none waits for a model, so a few connections carry many turns. */
 const MAX_CONNECTIONS = 16;
@@ -38,6 +39,12 @@ export async function serveApi(
     onIdleError: (error) => logger.warn({ err: error }, 'database connection lost'),
   });
   const model = createModel(config.model);
+  const closing = new AbortController();
+  const summaries = await openSummaryRequests(config, databaseUrl, {
+    db,
+    logger,
+    closing: closing.signal,
+  });
   const chat: Chat = {
     db,
     pool,
@@ -45,16 +52,19 @@ export async function serveApi(
     logger,
     settings: {
       ...config.chat,
+      summaryThreshold: config.summaries.threshold,
       fixedTokens:
         countTokens(config.chat.systemPrompt) +
         (config.chat.maxReplyTokens ?? 0) +
         3 * MESSAGE_OVERHEAD_TOKENS,
     },
+    summaries,
     running: new Map(),
     waits: createTurnWaits(db),
-    closing: new AbortController(),
+    closing,
   };
   const closeAll = async () => {
+    await summaries.close();
     await model.close();
     await close();
   };

@@ -3,6 +3,7 @@ import type { Model } from '#src/clients/model.ts';
 import type { Db } from '#src/db/connect.ts';
 import type { TurnLimits } from '#src/db/turn-statements.ts';
 import type { Logger } from '#src/logger.ts';
+import type { SummaryRequests } from '#src/memory/summaries.ts';
 import type { RunningTurn } from './running-turn.ts';
 import type { TurnWaits } from './turn-waits.ts';
 
@@ -12,6 +13,8 @@ export interface ChatSettings extends TurnLimits {
   maxReplyTokens: number | undefined;
   allowedUsers: Set<string>;
   allowedChats: Set<string>;
+  /** Messages after which a summary is asked for. */
+  summaryThreshold: number;
 }
 
 /** What the chat's use cases need; made once per process by its entry. */
@@ -21,6 +24,7 @@ export interface Chat {
   model: Model;
   logger: Logger;
   settings: ChatSettings;
+  summaries: SummaryRequests;
   /** The turns that this process works on, by turn id. */
   running: Map<string, RunningTurn>;
   waits: TurnWaits;

@@ -1,26 +1,52 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { countSummaryWork } from '#src/db/summary-work.ts';
+import type { SummaryWork } from '#src/db/summary-work.ts';
 import { AppError } from '#src/errors.ts';
+import type { QueueHealth } from '#src/memory/summaries.ts';
 import type { Chat } from './chat.ts';
 
 export interface HealthReport {
-  status: 'ok';
+  /** `degraded`: replies come as ever, without what the part that is down gives. */
+  status: 'ok' | 'degraded';
   database: { status: 'ok' };
   model: { name: string };
+  /** null: summaries need none. */
+  queue: QueueHealth | null;
+  /** null where they could not be counted in time. */
+  summaries: ({ mode: Chat['summaries']['mode'] } & SummaryWork) | null;
 }
 
 /** A probe should not wait as long as a request may. */
 const PROBE_TIMEOUT_MS = 2_000;
 
 /**
- * Asks each dependency that a reply needs; rejects with `database_unavailable` where one is down.
+ * Asks each dependency; rejects with `database_unavailable` where one that a reply needs is down.
  * The model is only named: a probe should not cost money.
  */
 export async function checkHealth(chat: Chat): Promise<HealthReport> {
-  const answer = sql`select 1`.execute(chat.db);
-  if ((await Promise.race([answer, sleep(PROBE_TIMEOUT_MS)])) === undefined) {
-    answer.catch(() => {});
-    throw new AppError('database_unavailable', 'The database does not answer in time.');
+  const { mode } = chat.summaries;
+  const [isUp, work, queue] = await Promise.all([
+    answered(sql`select 1`.execute(chat.db)),
+    answered(countSummaryWork(chat.db, chat.settings.summaryThreshold)),
+    chat.summaries.checkQueue(),
+  ]);
+  if (isUp === undefined) {
+    throw new AppError('database_unavailable', 'The database does not answer.');
   }
-  return { status: 'ok', database: { status: 'ok' }, model: { name: chat.model.name } };
+  return {
+    status: queue?.status === 'down' ? 'degraded' : 'ok',
+    database: { status: 'ok' },
+    model: { name: chat.model.name },
+    queue,
+    summaries: work === undefined ? null : { mode, ...work },
+  };
+}
+
+/** undefined where it fails or takes too long. */
+async function answered<Answer>(question: Promise<Answer>): Promise<Answer | undefined> {
+  return await Promise.race([
+    question.catch(() => undefined),
+    sleep(PROBE_TIMEOUT_MS, undefined, { ref: false }),
+  ]);
 }

@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Completion, PromptMessage } from '#src/clients/model.ts';
-import { beginTurn, budgetExhausted, finishTurn, openTurn } from '#src/db/turn-statements.ts';
-import type { BegunTurn, Claim, FinishedTurn } from '#src/db/turn-statements.ts';
-import { endTurn, findTurn, releaseLeases } from '#src/db/turns.ts';
-import type { StoredTurn } from '#src/db/turns.ts';
-import { AppError, asAppError, isErrorCode } from '#src/errors.ts';
+import { beginTurn, openTurn } from '#src/db/turn-statements.ts';
+import type { BegunTurn, Claim } from '#src/db/turn-statements.ts';
+import { findTurn, releaseLeases } from '#src/db/turns.ts';
+import { AppError } from '#src/errors.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
 import type { ContextLog } from '#src/memory/assemble-context.ts';
 import { countTokens } from '#src/memory/count-tokens.ts';
 import type { Chat, ChatSettings } from './chat.ts';
-import { claimLost, hasCaller, runTurn, shuttingDown, stoppedByUser } from './running-turn.ts';
+import { giveUp, storeReply } from './end-turn.ts';
+import { claimLost, hasCaller, runTurn, shuttingDown } from './running-turn.ts';
 import type { Caller, Reply, RunningTurn } from './running-turn.ts';
+import { erased, readReply, storedReply } from './stored-reply.ts';
+import { writeAnswer } from './write-answer.ts';
+import type { Answer } from './write-answer.ts';
 
 export interface IncomingMessage {
   userId: string;
@@ -135,10 +136,10 @@ export async function answerTurn(
       (answer.promptTokens ?? log.prompt_tokens_estimated) +
       (answer.completionTokens ?? countTokens(answer.text)),
   };
-  const replyId = await storeReply(chat, finished);
+  const replyId = await storeReply(chat, finished, log);
   if (replyId === undefined) return await answerTurn(chat, withoutClaim(turn), undefined);
 
-  logTurn(chat, finished, log);
+  if (needsSummary(chat, claim, log)) await chat.summaries.request(claim.session_id);
   return {
     text: answer.text,
     type: 'message',
@@ -181,113 +182,6 @@ function withoutClaim(turn: RunningTurn): RunningTurn {
   return turn;
 }
 
-type Answer = Omit<Completion, 'finishReason'> & {
-  finishReason: Completion['finishReason'] | 'cancelled';
-};
-
-/** Lets the model write. A user who stops it keeps what was written until then. */
-async function writeAnswer(
-  chat: Chat,
-  turn: RunningTurn,
-  prompt: PromptMessage[],
-): Promise<Answer> {
-  const streaming = [...turn.callers].some((caller) => caller.delta !== undefined);
-  const onDelta = (text: string) => {
-    turn.written += text;
-    for (const caller of turn.callers) caller.delta?.(text);
-  };
-  turn.written = '';
-  try {
-    turn.stop.signal.throwIfAborted();
-    const completion = await chat.model.complete(prompt, {
-      signal: turn.stop.signal,
-      onDelta: streaming ? onDelta : undefined,
-      maxTokens: chat.settings.maxReplyTokens,
-    });
-    return { ...completion, text: storable(completion.text) };
-  } catch (error) {
-    const written = storable(turn.written);
-    if (turn.stop.signal.reason === stoppedByUser && written.trim() !== '') {
-      return { text: written, model: chat.model.name, finishReason: 'cancelled' };
-    }
-    throw error;
-  }
-}
-
-/** Records why the turn has no reply. Returns the error for the callers. */
-async function giveUp(
-  chat: Chat,
-  claim: Claim,
-  log: ContextLog,
-  error: unknown,
-): Promise<AppError> {
-  const problem = asAppError(error);
-  const held = { turnId: claim.turn_id, attempt: claim.attempt };
-  if (problem === shuttingDown) {
-    await releaseLeases(chat.db, [held]);
-    return problem;
-  }
-  await endTurn(chat.db, held, {
-    state: problem === stoppedByUser ? 'cancelled' : 'failed',
-    errorCode: problem.code,
-    error: problem.message,
-    context: log,
-  });
-  chat.logger.warn(
-    {
-      turn_id: claim.turn_id,
-      session_id: claim.session_id,
-      code: problem.code,
-      reason: problem.message,
-      err: problem.code === 'internal_error' ? error : undefined,
-    },
-    'turn ended without a reply',
-  );
-  return problem;
-}
-
-/** The statement is safe to repeat, and a short outage should not cost a written answer. */
-async function storeReply(chat: Chat, finished: FinishedTurn): Promise<string | undefined> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await finishTurn(chat.pool, finished, chat.settings);
-    } catch (error) {
-      if (attempt === 3 || asAppError(error).code !== 'database_unavailable') throw error;
-      await sleep(attempt * 300);
-    }
-  }
-}
-
-/** The outcome of a turn that another process ended. */
-async function readReply(chat: Chat, turn: RunningTurn): Promise<Reply> {
-  const stored = await findTurn(chat.db, turn.chatId, turn.turnId);
-  if (stored === undefined) throw erased();
-  return storedReply(stored);
-}
-
-function storedReply(turn: StoredTurn): Reply {
-  if (turn.state === 'cancelled') throw stoppedByUser;
-  if (turn.error_code === 'budget_exhausted') throw budgetExhausted();
-  if (turn.state === 'failed') {
-    throw new AppError(
-      isErrorCode(turn.error_code) ? turn.error_code : 'internal_error',
-      turn.error ?? 'The turn failed.',
-    );
-  }
-  if (turn.reply === null || turn.reply_message_id === null) {
-    throw new AppError('reply_deleted', 'The reply to this message was deleted by an operator.');
-  }
-  return {
-    text: turn.reply,
-    type: 'message',
-    session_id: turn.session_id,
-    turn_id: turn.id,
-    reply_message_id: turn.reply_message_id,
-    replayed: true,
-    delivery: turn.delivery_state ?? 'pending',
-  };
-}
-
 function isListed(settings: ChatSettings, message: IncomingMessage): boolean {
   return settings.allowedUsers.has(message.userId) || settings.allowedChats.has(message.chatId);
 }
@@ -298,36 +192,15 @@ function refused(pairingCode: string | null): AppError {
     : new AppError('access_denied', 'An operator has to approve this user first.', { pairingCode });
 }
 
-function erased(): AppError {
-  return new AppError(
-    'turn_cancelled',
-    'The conversation was erased while the message was answered.',
-  );
-}
-
-/** PostgreSQL holds neither NUL nor half a surrogate pair; models sometimes write both. */
-function storable(text: string): string {
-  return text.replaceAll('\0', '').toWellFormed();
-}
-
 function hashRequest(message: IncomingMessage): Buffer {
   return createHash('sha256').update(`${message.userId}\0${message.text}`).digest();
 }
 
-function logTurn(chat: Chat, turn: FinishedTurn, log: ContextLog): void {
-  chat.logger.info(
-    {
-      turn_id: turn.turnId,
-      session_id: turn.sessionId,
-      attempt: turn.attempt,
-      model: turn.model,
-      finish_reason: turn.finishReason,
-      latency_ms: turn.latencyMs,
-      prompt_tokens: turn.promptTokens ?? log.prompt_tokens_estimated,
-      completion_tokens: turn.completionTokens ?? turn.tokens,
-      window_messages: log.window.messages,
-      left_out: log.left_out.messages,
-    },
-    'turn answered',
+/** The counter is as the turn read it, and its reply was added since; whatever did not fit into the prompt cannot wait. */
+function needsSummary(chat: Chat, { memory }: Claim, log: ContextLog): boolean {
+  const reply = 1;
+  return (
+    memory.messages_since_summary + reply >= chat.settings.summaryThreshold ||
+    log.left_out.messages > 0
   );
 }

@@ -1,5 +1,5 @@
 import type { PromptMessage } from './model.ts';
-import { isOpenRouter } from './openai-connection.ts';
+import { isOpenAi, isOpenRouter } from './openai-connection.ts';
 
 export interface AnswerRequest {
   model: string;
@@ -16,14 +16,15 @@ export function toRequest(
   baseUrl: string,
   model: string,
   prompt: PromptMessage[],
-  maxTokens: number | undefined,
+  maxTokens?: number,
 ): AnswerRequest {
-  const isOpenAi = new URL(baseUrl).hostname === 'api.openai.com';
+  // OpenAI's newer models refuse the name that every other server knows.
+  const limit = isOpenAi(baseUrl) ? 'max_completion_tokens' : 'max_tokens';
   return {
     model,
     messages: toMessages(prompt),
-    ...(isOpenAi ? { max_completion_tokens: maxTokens } : { max_tokens: maxTokens }),
-    ...(isOpenRouter(baseUrl) ? { usage: { include: true } } : {}),
+    ...(maxTokens === undefined ? {} : { [limit]: maxTokens }),
+    ...(isOpenRouter(baseUrl) ? { usage: { include: true as const } } : {}),
   };
 }
 

@@ -42,6 +42,23 @@ export interface ChatSessions {
    * number of messages after the latest summary's last_message_id; kept by triggers
    */
   messages_since_summary: Generated<number>;
+  /**
+   * why the last try to summarise failed; gone with the next summary
+   */
+  summary_error: string | null;
+  summary_failed_at: Timestamp | null;
+  /**
+   * jobs in a row that gave up
+   */
+  summary_failures: Generated<number>;
+  /**
+   * not tried again before then; null it to have it tried at once
+   */
+  summary_retry_at: Timestamp | null;
+  /**
+   * since when there are messages after the latest summary; kept by a trigger
+   */
+  unsummarized_since: Timestamp | null;
   user_id: string;
 }
 

@@ -15,7 +15,7 @@ export function banner(config: Config, running: Running): string {
   const rows: [name: string, value: string, hint?: string][] = [
     ['API', running.apiUrl],
     ['Database', database(config, running), config.databaseUrl ? undefined : 'DATABASE_URL'],
-    ['Queue', 'none yet'],
+    queue(config),
     ['Recall', 'off'],
     [
       'Model',
@@ -38,6 +38,12 @@ function database({ databaseUrl }: Config, { databaseFolder }: Running): string 
   if (databaseUrl === undefined) return `embedded PostgreSQL 18 in ${databaseFolder}`;
   const { host, pathname } = new URL(databaseUrl);
   return `PostgreSQL at ${host}${pathname}`;
+}
+
+function queue({ summaries, redisUrl }: Config): [name: string, value: string, hint?: string] {
+  if (summaries.mode !== 'queue') return ['Queue', `none (SUMMARY_MODE is ${summaries.mode})`];
+  if (redisUrl === undefined) return ['Queue', 'in PostgreSQL', 'REDIS_URL'];
+  return ['Queue', `Redis at ${new URL(redisUrl).host}`];
 }
 
 function model(config: ModelConfig): string {
