@@ -26,7 +26,7 @@ async function start(): Promise<{ stop(): Promise<void> }> {
       : { url: config.databaseUrl, folder: undefined, stop: async () => {} };
   try {
     const api = await serveApi(config, postgres.url, logger);
-    const places = { apiUrl: api.url, databaseFolder: postgres.folder, dataFolder, logFile };
+    const places = { apiUrl: api.url, databaseFolder: postgres.folder, logFile };
     process.stdout.write(banner(config, places));
     return {
       async stop() {
