@@ -4,6 +4,7 @@
  */
 export const errorCodes = {
   malformed_json: { status: 400, title: 'The body is not valid JSON' },
+  malformed_request: { status: 400, title: 'The request is not valid HTTP' },
   unauthorized: { status: 401, title: 'A valid API key is required' },
   access_denied: { status: 403, title: 'The user may not speak to this bot' },
   host_not_allowed: { status: 403, title: 'This host name is not served' },

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { serve } from '@hono/node-server';
-import type { ServerType } from '@hono/node-server';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
 import type { Chat } from './chat/chat.ts';
 import { drainTurns, startTurnKeeper } from './chat/turn-keeper.ts';
 import { createTurnWaits } from './chat/turn-waits.ts';
@@ -9,6 +10,7 @@ import type { Config } from './config.ts';
 import { connect } from './db/connect.ts';
 import { migrateToLatest } from './db/migrate.ts';
 import { createApp } from './http/app.ts';
+import { respondToBrokenRequest } from './http/problem.ts';
 import type { Logger } from './logger.ts';
 import { countTokens, MESSAGE_OVERHEAD_TOKENS } from './memory/count-tokens.ts';
 import { openSummaryRequests } from './open-summaries.ts';
@@ -69,11 +71,15 @@ export async function serveApi(
     await close();
   };
 
-  const server = serve({
-    fetch: createApp(chat, { apiKeys: config.server.apiKeys }).fetch,
-    hostname: config.server.host,
-    port: config.server.port,
+  const { host, port, apiKeys } = config.server;
+  const listener = getRequestListener(createApp(chat, { apiKeys }).fetch, {
+    hostname: host,
+    errorHandler: respondToBrokenRequest,
+    // It cuts the connection half a second later, in the middle of the caller's next request.
+    autoCleanupIncoming: false,
   });
+  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
+  server.listen(port, host);
   try {
     await once(server, 'listening');
   } catch (error) {
@@ -83,7 +89,7 @@ export async function serveApi(
   const stopKeeper = startTurnKeeper(chat);
 
   return {
-    url: urlOf(server.address(), config.server.host),
+    url: urlOf(server.address(), host),
     async close() {
       const closed = once(server, 'close');
       server.close();
@@ -96,8 +102,7 @@ export async function serveApi(
 }
 
 /** The last answers are still being written when their turns are done; what stays open is cut. */
-async function closeConnections(server: ServerType, closed: Promise<unknown>): Promise<void> {
-  if (!('closeIdleConnections' in server)) return;
+async function closeConnections(server: Server, closed: Promise<unknown>): Promise<void> {
   const closeIdle = setInterval(() => server.closeIdleConnections(), 20);
   const cut = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS);
   await closed;
@@ -105,7 +110,7 @@ async function closeConnections(server: ServerType, closed: Promise<unknown>): P
   clearTimeout(cut);
 }
 
-function urlOf(address: ReturnType<ReturnType<typeof serve>['address']>, host: string): string {
+function urlOf(address: ReturnType<Server['address']>, host: string): string {
   const port = typeof address === 'object' ? address?.port : undefined;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

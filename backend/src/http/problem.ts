@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { RequestError } from '@hono/node-server';
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { AppError, asAppError, errorCodes } from '#src/errors.ts';
@@ -33,15 +35,30 @@ export function toProblem(error: unknown, requestId: string): Problem {
   };
 }
 
-/** The only writer of error responses. */
+/** The writer of error responses. */
 export function respondWithProblem(c: Context<HttpEnv>, error: unknown): Response {
   const known = asAppError(fromHono(error));
   if (known.code === 'internal_error') {
     c.var.logger.error({ err: known.cause ?? known }, 'request failed');
   }
-  const problem = toProblem(known, c.var.requestId);
   c.set('problemCode', known.code);
+  return problemResponse(known, c.var.requestId);
+}
+
+/** For what never reaches the app: a target or Host header that makes no URL. */
+export function respondToBrokenRequest(error: unknown): Response {
+  const known =
+    error instanceof RequestError
+      ? new AppError('malformed_request', 'The request target or the Host header is not valid.')
+      : asAppError(error);
+  return problemResponse(known, randomUUID());
+}
+
+function problemResponse(known: AppError, requestId: string): Response {
+  const problem = toProblem(known, requestId);
   const headers = new Headers({ 'content-type': 'application/problem+json' });
+  // The rest of the body is not read, so nothing can come after it.
+  if (known.code === 'body_too_large') headers.set('connection', 'close');
   if (known.code === 'unauthorized') headers.set('www-authenticate', 'Bearer');
   if (known.details.retryAfterSeconds !== undefined) {
     headers.set('retry-after', String(known.details.retryAfterSeconds));
