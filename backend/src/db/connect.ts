@@ -28,8 +28,8 @@ export function connect(
     query_timeout: QUERY_TIMEOUT_MS,
     application_name: 'llm-bot-core',
   });
-  // Without a listener, a connection that breaks would end the process: while it is idle the pool
-  // tells, while it is in use (in a transaction, or between Kysely's statements) only the client.
+  // Without a listener, a connection that breaks while idle, or between two statements of its
+  // user, would end the process. The user's next statement fails; the pool drops the connection.
   pool.on('error', (error) => options.onIdleError?.(error));
   pool.on('connect', (client) => client.on('error', () => {}));
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });

@@ -70,7 +70,13 @@ export const MessageParams = z.object({ message_id: rowId });
 
 export const MarkBody = z
   .object({
-    state: z.enum(['sending', 'sent', 'uncertain', 'failed']),
+    state: z.enum(['pending', 'sending', 'sent', 'uncertain', 'failed']).openapi({
+      description: '`pending` gives the message back to the outbox.',
+    }),
+    in_order: z.boolean().default(false).openapi({
+      description:
+        'With `sending`: refuse (409) while an earlier message of the chat waits to be sent; both are then offered at once.',
+    }),
     channel_message_id: id.optional(),
     error: storableText.max(1_000).optional(),
   })

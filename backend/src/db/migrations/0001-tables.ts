@@ -50,7 +50,7 @@ export async function up(db: Kysely<never>): Promise<void> {
     )`.execute(db);
   await sql`create index messages_session on messages (session_id, id)`.execute(db);
   await sql`create index messages_outbox on messages (delivery_channel, delivery_due_at)
-    where delivery_state = 'pending'`.execute(db);
+    where delivery_state in ('pending', 'sending')`.execute(db);
   await sql`comment on column messages.tokens is
     'estimated; null after an edit by hand, counted again when read'`.execute(db);
   await sql`comment on column messages.author is 'who wrote it, where it is not the model'`.execute(
