@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { runProgram } from '#src/local/run-program.ts';
 import { openSql, spawnApi } from '#test/api.ts';
-import type { ApiProcess, Sql } from '#test/api.ts';
+import type { Answer, ApiProcess, Sql } from '#test/api.ts';
 import { startFakeModel } from '#test/fake-model.ts';
 import type { FakeModel } from '#test/fake-model.ts';
 import { startPostgres } from '#test/postgres-server.ts';
@@ -98,18 +98,13 @@ async function callUntil(stop: AbortSignal, chat_id: string, seen: Outcome[]): P
 async function record(
   seen: Outcome[],
   text: string,
-  call: () => Promise<{ status: number; body: { code?: unknown; reply_message_id?: unknown } }>,
+  call: () => Promise<Answer<{ code?: string; reply_message_id?: string }>>,
 ): Promise<number> {
   const startedAt = performance.now();
   // A call that is not answered at all is a crash or a cut connection: it fails the test.
   const { status, body } = await call();
-  seen.push({
-    status,
-    code: body.code === undefined ? undefined : String(body.code),
-    ms: performance.now() - startedAt,
-    text,
-    replyId: body.reply_message_id === undefined ? undefined : String(body.reply_message_id),
-  });
+  const ms = performance.now() - startedAt;
+  seen.push({ status, code: body.code, ms, text, replyId: body.reply_message_id });
   return status;
 }
 
