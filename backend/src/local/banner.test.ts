@@ -26,10 +26,12 @@ test('with real parts it names them and shows no password or key', () => {
     DATABASE_URL: 'postgres://bot:hidden-1@db.example:5432/bot',
     OPENROUTER_API_KEY: 'hidden-2',
     LLM_FALLBACK_MODELS: 'other/model',
+    REDIS_URL: 'redis://:hidden-3@cache.example:6379',
   });
   const text = banner(config, { ...running, databaseFolder: undefined, logFile: '/bot/api.log' });
   expect(text).toMatch(/Database +PostgreSQL at db\.example:5432\/bot$/m);
   expect(text).toMatch(/Model +google\/gemini-2\.5-flash, then other\/model at openrouter\.ai$/m);
+  expect(text).toMatch(/Queue +Redis at cache\.example:6379$/m);
   expect(text).toMatch(/Log +\/bot\/api\.log/);
   expect(text).not.toContain('hidden');
 });

@@ -16,6 +16,7 @@ export function banner(config: Config, running: Running): string {
     ['API', `${running.apiUrl}/v1, described in ${running.apiUrl}/openapi.json`],
     ['Model', ...model(config.model)],
     ['Database', database(config, running)],
+    ...(config.redisUrl === undefined ? [] : [['Queue', redis(config.redisUrl)]]),
     ...(running.logFile === undefined ? [] : [['Log', running.logFile]]),
   ];
   const lines = rows.map(([name = '', ...values]) => `  ${name.padEnd(11)}${values.join(indent)}`);
@@ -28,6 +29,10 @@ function database({ databaseUrl }: Config, { databaseFolder }: Running): string 
   if (databaseUrl === undefined) return `embedded PostgreSQL 18, its data in ${databaseFolder}`;
   const { host, pathname } = new URL(databaseUrl);
   return `PostgreSQL at ${host}${pathname}`;
+}
+
+function redis(url: string): string {
+  return `Redis at ${new URL(url).host}`;
 }
 
 function model(config: ModelConfig): string[] {

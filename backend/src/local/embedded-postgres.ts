@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../logger.ts';
@@ -62,6 +62,16 @@ export async function startEmbeddedPostgres(options: {
       process.off('exit', abandon);
     },
   };
+}
+
+/** The one that lies in a data folder; `url` only where it runs, by whomever it was started. */
+export async function findEmbeddedPostgres(
+  dataDir: string,
+): Promise<{ url: string | undefined } | undefined> {
+  const folder = await realpath(join(dataDir, 'postgres')).catch(() => undefined);
+  if (folder === undefined) return undefined;
+  const postmaster = await findPostmaster({ folder });
+  return { url: postmaster && (await clusterUrl({ folder }, postmaster.port)) };
 }
 
 async function openCluster(dataDir: string): Promise<Cluster> {
