@@ -418,7 +418,7 @@ async function expectRichPanel(page: Page, panel: ReturnType<Page['getByRole']>)
     'about 837 of 8,000 tokens',
     '4 older messages over the token budget',
     '1 message without an answer',
-    'The summary is being brought up to date.',
+    'token budget exceeded',
     'google/gemini-2.5-flash',
     '812 in, 86 out',
     '1.8 s',
@@ -522,6 +522,6 @@ const richContext: TurnExplanation = {
     message: { tokens: 9 },
     prompt_tokens_estimated: 837,
     token_budget: 8000,
-    notes: ['The summary is being brought up to date.'],
+    notes: ['token_budget_exceeded'],
   },
 };
