@@ -90,7 +90,10 @@ export async function openSummaryQueue(store: QueueStore, logger: Logger): Promi
         delayed: counts.delayed ?? 0,
       };
     },
-    close,
+    close: () => {
+      outage.end();
+      return close();
+    },
   };
 }
 

@@ -13,7 +13,7 @@ import type { QueueStore, SummaryQueue } from './queues.ts';
 /** Summaries that one process has in the making at once. */
 const CONCURRENCY = 4;
 /** After this time without a sign of life a job counts as lost with its process and runs again. */
-const LOCK_MS = 15_000;
+const LOCK_MS = 10_000;
 /** How long a summary in the making may still take when the process is told to stop. */
 const DRAIN_MS = 5_000;
 /** How long a job that is cut off may take to be given back. */
@@ -46,6 +46,7 @@ export async function startSummaryWorker(
   return {
     async close() {
       clearInterval(timer);
+      outage.end();
       const closed = worker.close();
       await Promise.race([closed, sleep(DRAIN_MS, undefined, { ref: false })]);
       cutOff.abort();

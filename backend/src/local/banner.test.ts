@@ -8,7 +8,7 @@ const running = {
   logFile: undefined,
 };
 
-test('without any setting it says where to go and how to get real answers', () => {
+test('without any setting it says what runs on what, and what to set for the real ones', () => {
   expect(banner(loadConfig({}), running)).toBe(`
   LLM Bot Core is running. Ctrl-C stops it.
 
@@ -16,7 +16,10 @@ test('without any setting it says where to go and how to get real answers', () =
   API        http://127.0.0.1:8080/v1, described in http://127.0.0.1:8080/openapi.json
   Model      offline, quotes what it remembers; for real answers put into .env:
              OPENROUTER_API_KEY, or LLM_BASE_URL and LLM_MODEL
-  Database   embedded PostgreSQL 18, its data in /bot/.data/postgres
+  Database   embedded PostgreSQL 18, its data in /bot/.data/postgres; another with DATABASE_URL
+  Queue      in PostgreSQL; on Redis with REDIS_URL
+  Recall     off
+  Telegram   no bot; set BOT_TOKEN for one
 
 `);
 });

@@ -16,7 +16,9 @@ export function banner(config: Config, running: Running): string {
     ['API', `${running.apiUrl}/v1, described in ${running.apiUrl}/openapi.json`],
     ['Model', ...model(config.model)],
     ['Database', database(config, running)],
-    ...(config.redisUrl === undefined ? [] : [['Queue', redis(config.redisUrl)]]),
+    ['Queue', queue(config)],
+    ['Recall', 'off'],
+    ['Telegram', config.hasTelegramBot ? 'the bot runs' : 'no bot; set BOT_TOKEN for one'],
     ...(running.logFile === undefined ? [] : [['Log', running.logFile]]),
   ];
   const lines = rows.map(([name = '', ...values]) => `  ${name.padEnd(11)}${values.join(indent)}`);
@@ -26,13 +28,16 @@ export function banner(config: Config, running: Running): string {
 const indent = `\n${' '.repeat(13)}`;
 
 function database({ databaseUrl }: Config, { databaseFolder }: Running): string {
-  if (databaseUrl === undefined) return `embedded PostgreSQL 18, its data in ${databaseFolder}`;
+  if (databaseUrl === undefined)
+    return `embedded PostgreSQL 18, its data in ${databaseFolder}; another with DATABASE_URL`;
   const { host, pathname } = new URL(databaseUrl);
   return `PostgreSQL at ${host}${pathname}`;
 }
 
-function redis(url: string): string {
-  return `Redis at ${new URL(url).host}`;
+function queue({ summaries, redisUrl }: Config): string {
+  if (summaries.mode !== 'queue') return `none, because SUMMARY_MODE is ${summaries.mode}`;
+  if (redisUrl === undefined) return 'in PostgreSQL; on Redis with REDIS_URL';
+  return `Redis at ${new URL(redisUrl).host}`;
 }
 
 function model(config: ModelConfig): string[] {

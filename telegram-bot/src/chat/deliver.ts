@@ -51,7 +51,7 @@ export async function deliver(chat: Chat, answer: Answer): Promise<boolean> {
 /** Tells the user that an answer may not have arrived, and notes it. */
 export async function flagUncertain(chat: Chat, answer: Answer, reason: string): Promise<void> {
   const keyboard = new InlineKeyboard().text(answer.texts.sendAgain, RETRY_BUTTON + answer.id);
-  await remark(chat.api, answer.place, `⚠️ ${answer.texts.uncertain}`, { keyboard });
+  await remark(chat.api, answer.place, `⚠️ ${answer.texts.uncertain}`, { keyboard, insist: true });
   await mark(chat, answer.id, { state: 'uncertain', error: reason });
 }
 

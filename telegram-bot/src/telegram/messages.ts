@@ -1,4 +1,5 @@
 import type { Api, InlineKeyboard } from 'grammy/web';
+import { plain } from './formatted.ts';
 import type { Formatted } from './formatted.ts';
 import type { Place } from './place.ts';
 import { trySend } from './try-send.ts';
@@ -45,13 +46,19 @@ export async function sendFormatted(
   return misshapen && /entit/i.test(outcome.reason) ? await trySend(send([]), patience) : outcome;
 }
 
-/** Says something of the bot's own: sent once, and lost where it cannot be sent. */
+/**
+ * Says something of the bot's own: once, and lost where it cannot be sent. With `insist` it is
+ * said again where it may not have been heard: twice is better than never.
+ */
 export async function remark(
   api: Api,
   place: Place,
   text: string,
-  options: SendOptions = {},
+  options: SendOptions & { insist?: boolean } = {},
 ): Promise<void> {
   const patience = { ...options, patienceMs: REMARK_PATIENCE_MS };
-  await sendFormatted(api, place, { text, entities: [] }, patience);
+  for (let attempt = 1; attempt <= (options.insist ? 3 : 1); attempt += 1) {
+    const outcome = await sendFormatted(api, place, plain(text), patience);
+    if (outcome.kind !== 'unknown') return;
+  }
 }
