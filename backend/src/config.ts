@@ -64,6 +64,17 @@ export const Environment = z.object({
       .string()
       .default('You are a helpful assistant in a chat. Answer in the language of the user.'),
   ),
+  LLM_MAX_TOKENS: integer(0, 0, 1_000_000),
+  ACCESS: z.preprocess(
+    blankIsAbsent,
+    z
+      .enum(['open', 'allowlist', 'pairing'], { error: 'must be open, allowlist or pairing' })
+      .default('open'),
+  ),
+  ALLOWED_USERS: list,
+  ALLOWED_CHATS: list,
+  RATE_LIMIT_PER_MINUTE: integer(0, 0, 100_000),
+  DAILY_TOKEN_BUDGET: integer(0, 0, 2_000_000_000),
   SHORT_HISTORY_LIMIT: integer(8, 1, 1_000),
   CONTEXT_TOKEN_BUDGET: integer(16_000, 100, 10_000_000),
   SUMMARY_MODE: z.preprocess(
@@ -102,7 +113,22 @@ export interface Config {
   dataDir: string;
   logLevel: string;
   model: ModelConfig;
-  memory: { systemPrompt: string; shortHistoryLimit: number; contextTokenBudget: number };
+  chat: {
+    systemPrompt: string;
+    /** Messages. */
+    shortHistoryLimit: number;
+    /** Estimated tokens of a prompt. */
+    contextTokenBudget: number;
+    /** Tokens of a reply; undefined is the provider's own limit. */
+    maxReplyTokens: number | undefined;
+    access: 'open' | 'allowlist' | 'pairing';
+    allowedUsers: Set<string>;
+    allowedChats: Set<string>;
+    /** Messages of one user; 0 is no limit. */
+    ratePerMinute: number;
+    /** Tokens of one user; 0 is no limit. */
+    dailyTokenBudget: number;
+  };
   summaries: SummaryConfig;
   /** `undefined`: the queue lives in PostgreSQL. */
   redisUrl: string | undefined;
@@ -149,7 +175,13 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     dataDir: env.DATA_DIR,
     logLevel: env.LOG_LEVEL,
     model: modelConfig(env),
-    memory: {
+    chat: {
+      maxReplyTokens: maxReplyTokens(env),
+      access: env.ACCESS,
+      allowedUsers: new Set(env.ALLOWED_USERS),
+      allowedChats: new Set(env.ALLOWED_CHATS),
+      ratePerMinute: env.RATE_LIMIT_PER_MINUTE,
+      dailyTokenBudget: env.DAILY_TOKEN_BUDGET,
       systemPrompt: env.SYSTEM_PROMPT,
       shortHistoryLimit: env.SHORT_HISTORY_LIMIT,
       contextTokenBudget: env.CONTEXT_TOKEN_BUDGET,
@@ -160,7 +192,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
 }
 
 /** Addresses that only this machine can reach: the only ones served without an `API_KEY`. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
@@ -185,6 +217,14 @@ function crossChecks(env: Environment): string[] {
     );
   }
   return problems;
+}
+
+/** A budget can only be kept where a reply has a known longest length. */
+const MAX_REPLY_TOKENS_WITH_BUDGET = 2_048;
+
+function maxReplyTokens(env: Environment): number | undefined {
+  if (env.LLM_MAX_TOKENS > 0) return env.LLM_MAX_TOKENS;
+  return env.DAILY_TOKEN_BUDGET > 0 ? MAX_REPLY_TOKENS_WITH_BUDGET : undefined;
 }
 
 /** What a prompt for a summary holds beside the messages: its instruction and two summaries, old and new. */

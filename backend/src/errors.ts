@@ -4,7 +4,9 @@
  */
 export const errorCodes = {
   malformed_json: { status: 400, title: 'The body is not valid JSON' },
+  malformed_request: { status: 400, title: 'The request is not valid HTTP' },
   unauthorized: { status: 401, title: 'A valid API key is required' },
+  access_denied: { status: 403, title: 'The user may not speak to this bot' },
   host_not_allowed: { status: 403, title: 'This host name is not served' },
   not_found: { status: 404, title: 'There is no such resource' },
   turn_cancelled: { status: 409, title: 'The answer was stopped' },
@@ -14,6 +16,8 @@ export const errorCodes = {
   unsupported_media_type: { status: 415, title: 'The body must be JSON' },
   validation_failed: { status: 422, title: 'The request is not valid' },
   idempotency_mismatch: { status: 422, title: 'The message id was used for another message' },
+  rate_limited: { status: 429, title: 'Too many messages' },
+  budget_exhausted: { status: 429, title: 'The budget is used up' },
   summary_outrun: { status: 409, title: 'The conversation changes faster than it is summarised' },
   internal_error: { status: 500, title: 'Something went wrong on our side' },
   model_failed: { status: 502, title: 'The model gave no usable answer' },
@@ -39,9 +43,12 @@ export interface FieldError {
   message: string;
 }
 
-export interface AppErrorDetails {
+/** What a caller may be told beside the message, and what retrying would bring. */
+export interface ErrorDetails {
   errors?: FieldError[];
   retryAfterSeconds?: number;
+  /** What an operator approves to let the user in. */
+  pairingCode?: string;
   /** The same request would fail again: not worth a retry. */
   isPermanent?: boolean;
 }
@@ -49,12 +56,12 @@ export interface AppErrorDetails {
 /** A failure with a code from {@link errorCodes}. `message` is shown to the caller: no secrets, no message text. */
 export class AppError extends Error {
   readonly code: ErrorCode;
-  readonly details: AppErrorDetails;
+  readonly details: ErrorDetails;
 
   constructor(
     code: ErrorCode,
     message: string,
-    { cause, ...details }: AppErrorDetails & { cause?: unknown } = {},
+    { cause, ...details }: ErrorDetails & { cause?: unknown } = {},
   ) {
     super(message, { cause });
     this.name = 'AppError';

@@ -39,7 +39,7 @@ async function start(): Promise<{ stop(): Promise<void> }> {
     if (config.summaries.mode === 'queue') {
       opened.push(await serveWorker(config, postgres.url, logger));
     }
-    const places = { apiUrl: api.url, databaseFolder: postgres.folder, dataFolder, logFile };
+    const places = { apiUrl: api.url, databaseFolder: postgres.folder, logFile };
     process.stdout.write(banner(config, places));
     return { stop };
   } catch (error) {

@@ -4,10 +4,11 @@ import { isOpenAi, isOpenRouter } from './openai-connection.ts';
 export interface AnswerRequest {
   model: string;
   messages: { role: PromptMessage['role']; content: string }[];
+  max_tokens?: number;
+  /** What OpenAI itself calls it; others know the older name only. */
+  max_completion_tokens?: number;
   /** OpenRouter's own: adds the cost to the usage. */
   usage?: { include: true };
-  max_tokens?: number;
-  max_completion_tokens?: number;
 }
 
 /** The body of the request, without what only a stream needs. */

@@ -88,7 +88,10 @@ const handleRoute = createRoute({
     },
     ...problems(
       [
+        'access_denied',
         'validation_failed',
+        'rate_limited',
+        'budget_exhausted',
         'idempotency_mismatch',
         'turn_cancelled',
         'reply_deleted',
@@ -145,6 +148,7 @@ const forgetRoute = createRoute({
           conversation_summaries: z.int(),
           turns: z.int(),
           embeddings: z.int(),
+          users: z.int(),
         }),
       }),
       'How many rows were erased, by table',

@@ -21,6 +21,7 @@ export function addDeliveryRoutes(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
       state: mark.state,
       channelMessageId: mark.channel_message_id,
       error: mark.error,
+      inOrder: mark.in_order,
     });
     return c.json({ status: 'ok' as const, message_id: messageId, state: mark.state }, 200);
   });
@@ -31,7 +32,7 @@ const listRoute = createRoute({
   path: '/v1/deliveries',
   summary: 'Claim messages that no caller is waiting for',
   description:
-    'Oldest first. A claimed message that is not marked within a minute is offered again.',
+    'Oldest first. A message that was claimed or marked `sending` and is not marked again within a minute is offered again.',
   request: { query: DeliveriesQuery },
   responses: {
     200: json(
@@ -46,6 +47,9 @@ const listRoute = createRoute({
               turn_id: z.string().nullable(),
               text: z.string(),
               author: z.string().nullable(),
+              state: z.enum(['pending', 'sending']).openapi({
+                description: '`sending`: it may have been sent; whoever took it never said.',
+              }),
             })
             .openapi('Delivery'),
         ),

@@ -4,18 +4,18 @@ import type { Chat } from '#src/chat/chat.ts';
 import { checkHealth } from '#src/chat/check-health.ts';
 import type { HttpEnv } from './env.ts';
 import { json } from './responses.ts';
+import { ProblemBody } from './schemas.ts';
 
 export function addHealthRoute(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
   app.openapi(healthRoute, async (c) => {
-    const health = await checkHealth(chat);
-    return c.json(health, health.status === 'down' ? 503 : 200);
+    return c.json(await checkHealth(chat), 200);
   });
 }
 
 const Health = z
   .object({
-    status: z.enum(['ok', 'degraded', 'down']),
-    database: z.object({ status: z.enum(['ok', 'down']) }),
+    status: z.enum(['ok', 'degraded']),
+    database: z.object({ status: z.literal('ok') }),
     model: z.object({ name: z.string() }),
     queue: z
       .object({
@@ -48,6 +48,9 @@ const healthRoute = createRoute({
       Health,
       'Every required dependency answers; `degraded` where an optional one does not',
     ),
-    503: json(Health, 'A required dependency is down'),
+    503: {
+      description: '`database_unavailable`: a required dependency is down',
+      content: { 'application/problem+json': { schema: ProblemBody } },
+    },
   },
 });

@@ -60,13 +60,23 @@ export const ForgetBody = z
   )
   .openapi('ForgetRequest');
 
+export const ApproveBody = z
+  .object({ pairing_code: id.openapi({ example: 'K7PQ2MXW4T' }) })
+  .openapi('ApproveRequest');
+
 export const ChatParams = z.object({ chat_id: id });
 export const TurnParams = z.object({ turn_id: rowId });
 export const MessageParams = z.object({ message_id: rowId });
 
 export const MarkBody = z
   .object({
-    state: z.enum(['sending', 'sent', 'uncertain', 'failed']),
+    state: z.enum(['pending', 'sending', 'sent', 'uncertain', 'failed']).openapi({
+      description: '`pending` gives the message back to the outbox.',
+    }),
+    in_order: z.boolean().default(false).openapi({
+      description:
+        'With `sending`: refuse (409) while an earlier message of the chat waits to be sent; both are then offered at once.',
+    }),
     channel_message_id: id.optional(),
     error: storableText.max(1_000).optional(),
   })
@@ -88,5 +98,7 @@ export const ProblemBody = z
     code: z.string(),
     request_id: z.string(),
     errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+    pairing_code: z.string().optional(),
+    retry_after: z.int().optional().openapi({ description: 'Seconds' }),
   })
   .openapi('Problem', { description: 'RFC 9457' });

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+
+/** The backend's `application/problem+json`, as far as the bot looks at it. */
+export const ProblemBody = z.object({
+  status: z.number().optional(),
+  code: z.string(),
+  detail: z.string().optional(),
+  retry_after: z.number().optional(),
+  pairing_code: z.string().optional(),
+  details: z
+    .object({ pairing_code: z.string().optional(), retry_after: z.number().optional() })
+    .optional(),
+});
+
+/** The backend has decided: it will not do this. */
+export class BackendProblem extends Error {
+  readonly code: string;
+  readonly retryAfterSeconds: number | undefined;
+  readonly pairingCode: string | undefined;
+
+  constructor(body: z.infer<typeof ProblemBody>, retryAfterHeader?: string | null) {
+    super(`the backend answered ${body.code}: ${body.detail ?? ''}`);
+    this.name = 'BackendProblem';
+    this.code = body.code;
+    this.pairingCode = body.pairing_code ?? body.details?.pairing_code;
+    const seconds =
+      body.retry_after ?? body.details?.retry_after ?? Number(retryAfterHeader ?? NaN);
+    this.retryAfterSeconds = Number.isFinite(seconds) ? seconds : undefined;
+  }
+}
+
+/** It cannot do it now, or did not say whether it did: the same call can be made again. */
+export class BackendUnavailable extends Error {
+  constructor(reason: string, options?: ErrorOptions) {
+    super(reason, options);
+    this.name = 'BackendUnavailable';
+  }
+}
+
+/** Codes that pass by themselves, or when the operator mends the configuration. */
+const passing: Record<string, string> = {
+  shutting_down: 'it is shutting down',
+  database_unavailable: 'its database cannot be reached',
+  unauthorized: 'it refuses the key; set BACKEND_API_KEY to one of its API_KEY',
+  host_not_allowed:
+    'it serves local names only without API_KEY; set API_KEY there and BACKEND_API_KEY here',
+};
+
+/** A problem as the error to throw. */
+export function toBackendError(
+  body: z.infer<typeof ProblemBody>,
+  retryAfterHeader?: string | null,
+): BackendProblem | BackendUnavailable {
+  const problem = new BackendProblem(body, retryAfterHeader);
+  const reason = passing[body.code];
+  return reason === undefined ? problem : new BackendUnavailable(reason, { cause: problem });
+}

@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Api } from 'grammy/web';
+import type { Update } from 'grammy/types';
+import type { Logger } from '#src/logger.ts';
+import { WrongToken, createPersistentCall, forGrammy } from '#src/telegram/api.ts';
+import { describeError } from '#src/telegram/describe-error.ts';
+import { ALLOWED_UPDATES } from './take-update.ts';
+import type { TakeUpdate } from './take-update.ts';
+
+const LONG_POLL_SECONDS = 30;
+/** How often Telegram is asked for more while something is not confirmed yet: it answers at once. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 1_000;
+const LAST_UPDATES_WITHIN_MS = 5_000;
+
+/** An update that Telegram may not forget yet. */
+interface Pending {
+  id: number;
+  /** Once it is taken: the last update that is to be confirmed with it. */
+  through?: number;
+}
+
+/**
+ * Asks Telegram for updates until `stop` aborts. Telegram forgets an update when it is asked for
+ * a later one, so the offset only moves past updates that are taken; meanwhile those that are not
+ * come again with every answer, and are known by their ids. Rejects with `WrongToken`.
+ */
+export async function poll(
+  api: Api,
+  takeUpdate: TakeUpdate,
+  { logger, stop }: { logger: Logger; stop: AbortSignal },
+): Promise<void> {
+  const persistently = createPersistentCall(logger, stop);
+  let pending: Pending[] = [];
+  let taken = Promise.withResolvers<void>();
+  let offset: number | undefined;
+  let pause = FIRST_PAUSE_MS;
+
+  function take(update: Update): void {
+    const entry: Pending = { id: update.update_id };
+    pending.push(entry);
+    takeUpdate(update).then(
+      (through) => {
+        entry.through = through;
+        taken.resolve();
+      },
+      (error: unknown) => {
+        // Not known any more, it is new when it comes again.
+        pending = pending.filter((other) => other !== entry);
+        logger.info({ update_id: entry.id, ...describeError(error) }, 'update left to Telegram');
+      },
+    );
+  }
+
+  function confirm(): void {
+    const count = countConfirmable(pending);
+    const last = pending[count - 1];
+    if (last === undefined) return;
+    offset = last.id + 1;
+    pending = pending.slice(count);
+  }
+
+  async function getUpdates(timeout: number): Promise<void> {
+    const updates = await persistently(() =>
+      api.getUpdates({ offset, timeout, allowed_updates: ALLOWED_UPDATES }, forGrammy(stop)),
+    );
+    // It is confirmed now. An offset kept longer would hide updates after a quiet week, when
+    // Telegram begins with other ids, perhaps lower ones.
+    offset = undefined;
+    const news = updates.filter(({ update_id: id }) => !pending.some((entry) => entry.id === id));
+    for (const update of news) take(update);
+    pause = news.length > 0 ? FIRST_PAUSE_MS : Math.min(pause * 2, LONGEST_PAUSE_MS);
+  }
+
+  try {
+    await persistently(() => api.deleteWebhook({}, forGrammy(stop)));
+    while (!stop.aborted) {
+      await getUpdates(pending.length === 0 ? LONG_POLL_SECONDS : 0);
+      if (pending.length > 0) {
+        await Promise.race([taken.promise, sleep(pause, undefined, { signal: stop })]);
+      }
+      taken = Promise.withResolvers();
+      confirm();
+    }
+  } catch (error) {
+    if (error instanceof WrongToken || !stop.aborted) throw error;
+  }
+
+  const deadline = sleep(LAST_UPDATES_WITHIN_MS);
+  while (pending.some((entry) => entry.through === undefined)) {
+    taken = Promise.withResolvers();
+    if ((await Promise.race([taken.promise, deadline.then(() => 'late')])) === 'late') break;
+  }
+  confirm();
+  if (offset !== undefined) await api.getUpdates({ offset, limit: 1, timeout: 0 }).catch(() => {});
+}
+
+/** How many updates from the first may be confirmed: all taken, and none without those it belongs to. */
+export function countConfirmable(pending: Pending[]): number {
+  let count = 0;
+  let through = -1;
+  for (const [index, entry] of pending.entries()) {
+    if (entry.through === undefined) break;
+    const { through: last } = entry;
+    through = Math.max(
+      through,
+      pending.findIndex(({ id }) => id === last),
+    );
+    if (through <= index) count = index + 1;
+  }
+  return count;
+}
