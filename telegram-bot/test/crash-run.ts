@@ -81,7 +81,7 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashRun> {
 
   const said = new Map<number, string[]>();
   async function write(): Promise<void> {
-    for (let count = 1; count <= plan.messages; ) {
+    for (let count = 1; count <= plan.messages;) {
       const chat = 2_000 + Math.floor(random() * plan.chats);
       // Some people write twice in one breath.
       for (const _ of random() < 0.2 ? [1, 2] : [1]) {
@@ -135,7 +135,7 @@ async function forgetClaims(sql: Client): Promise<void> {
 
 async function untilQuiet(sql: Client, telegram: FakeTelegram): Promise<void> {
   const deadline = Date.now() + QUIET_WITHIN_MS;
-  for (let quiet = 0; quiet < QUIET_LOOKS && Date.now() < deadline; ) {
+  for (let quiet = 0; quiet < QUIET_LOOKS && Date.now() < deadline;) {
     await sleep(500);
     const { rows } = await sql.query<{ busy: number }>(
       `select (select count(*) from turns where state in ('received', 'answering'))

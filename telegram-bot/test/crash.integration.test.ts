@@ -29,11 +29,15 @@ test(
   },
 );
 
-test('a bot that confirmed updates before they are stored would lose them', { timeout: 120_000 }, async () => {
-  const run = await runCrashes({ seed, kills: 12, messages: 60, chats: 10, confirmEarly: true });
-  const stored = [...wordsByChat(run).values()].flat().length;
-  expect(stored).toBeLessThan(60);
-});
+test(
+  'a bot that confirmed updates before they are stored would lose them',
+  { timeout: 120_000 },
+  async () => {
+    const run = await runCrashes({ seed, kills: 12, messages: 60, chats: 10, confirmEarly: true });
+    const stored = [...wordsByChat(run).values()].flat().length;
+    expect(stored).toBeLessThan(60);
+  },
+);
 
 /** What the turns hold of what was said, in their order. */
 function wordsByChat({ turns }: CrashRun): Map<number, string[]> {
@@ -44,7 +48,10 @@ function wordsByChat({ turns }: CrashRun): Map<number, string[]> {
   return words;
 }
 
-function sentCopies({ telegram }: CrashRun, { chat_id: chat, reply }: { chat_id: string; reply: string }) {
+function sentCopies(
+  { telegram }: CrashRun,
+  { chat_id: chat, reply }: { chat_id: string; reply: string },
+) {
   return telegram.visible(Number(chat)).filter((message) => message.text === reply).length;
 }
 
@@ -57,7 +64,10 @@ function isFlagged({ telegram }: CrashRun, turn: { chat_id: string; reply_id: st
 function expectOrder({ telegram, turns, said }: CrashRun): void {
   for (const chat of said.keys()) {
     const answers = turns.filter((turn) => Number(turn.chat_id) === chat).map((turn) => turn.reply);
-    const seen = telegram.visible(chat).map((message) => message.text).filter((text) => answers.includes(text));
+    const seen = telegram
+      .visible(chat)
+      .map((message) => message.text)
+      .filter((text) => answers.includes(text));
     expect(seen).toEqual(answers.filter((answer) => seen.includes(answer)));
   }
 }
