@@ -21,11 +21,11 @@ interface Surroundings {
 export function writeBlocks(blocks: Block[], writer: Writer, around: Surroundings): void {
   for (const block of blocks) {
     writer.breakLine(around.tight ? 1 : 2);
-    writeBlock(block, writer, around);
+    writeBlock(block, writer);
   }
 }
 
-function writeBlock(block: Block, writer: Writer, around: Surroundings): void {
+function writeBlock(block: Block, writer: Writer): void {
   switch (block.type) {
     case 'paragraph':
       return writeInlines(block.children, writer);
