@@ -64,8 +64,32 @@ export const Environment = z.object({
       .string()
       .default('You are a helpful assistant in a chat. Answer in the language of the user.'),
   ),
+  LLM_MAX_TOKENS: integer(0, 0, 1_000_000),
+  ACCESS: z.preprocess(
+    blankIsAbsent,
+    z
+      .enum(['open', 'allowlist', 'pairing'], { error: 'must be open, allowlist or pairing' })
+      .default('open'),
+  ),
+  ALLOWED_USERS: list,
+  ALLOWED_CHATS: list,
+  RATE_LIMIT_PER_MINUTE: integer(0, 0, 100_000),
+  DAILY_TOKEN_BUDGET: integer(0, 0, 2_000_000_000),
   SHORT_HISTORY_LIMIT: integer(8, 1, 1_000),
   CONTEXT_TOKEN_BUDGET: integer(16_000, 100, 10_000_000),
+  SUMMARY_MODE: z.preprocess(
+    blankIsAbsent,
+    z
+      .enum(['queue', 'inline', 'off'], { error: 'must be one of queue, inline, off' })
+      .default('queue'),
+  ),
+  SUMMARY_THRESHOLD: integer(24, 2, 10_000),
+  SUMMARY_NEW_MESSAGES_LIMIT: integer(200, 1, 10_000),
+  SUMMARY_MAX_TOKENS: integer(1_000, 50, 100_000),
+  SUMMARY_MODEL: text,
+  SUMMARY_IDLE_MINUTES: integer(60, 0, 525_600),
+  SUMMARY_SWEEP_SECONDS: integer(30, 1, 3_600),
+  REDIS_URL: url(/^rediss?$/, 'redis://host:6379'),
 });
 
 type Environment = z.infer<typeof Environment>;
@@ -89,7 +113,41 @@ export interface Config {
   dataDir: string;
   logLevel: string;
   model: ModelConfig;
-  memory: { systemPrompt: string; shortHistoryLimit: number; contextTokenBudget: number };
+  chat: {
+    systemPrompt: string;
+    /** Messages. */
+    shortHistoryLimit: number;
+    /** Estimated tokens of a prompt. */
+    contextTokenBudget: number;
+    /** Tokens of a reply; undefined is the provider's own limit. */
+    maxReplyTokens: number | undefined;
+    access: 'open' | 'allowlist' | 'pairing';
+    allowedUsers: Set<string>;
+    allowedChats: Set<string>;
+    /** Messages of one user; 0 is no limit. */
+    ratePerMinute: number;
+    /** Tokens of one user; 0 is no limit. */
+    dailyTokenBudget: number;
+  };
+  summaries: SummaryConfig;
+  /** `undefined`: the queue lives in PostgreSQL. */
+  redisUrl: string | undefined;
+}
+
+export interface SummaryConfig {
+  mode: 'queue' | 'inline' | 'off';
+  model: ModelConfig;
+  /** New messages after which a summary is written. */
+  threshold: number;
+  /** New messages that one version takes at most. */
+  newMessagesLimit: number;
+  /** Tokens of one summary. */
+  maxTokens: number;
+  /** Estimated tokens of the messages that one version takes. */
+  newTokensLimit: number;
+  /** 0: a session's idleness leads to no summary. */
+  idleMinutes: number;
+  sweepSeconds: number;
 }
 
 /** The configuration cannot be used. `message` lists every problem, one a line, by variable name. */
@@ -117,16 +175,24 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     dataDir: env.DATA_DIR,
     logLevel: env.LOG_LEVEL,
     model: modelConfig(env),
-    memory: {
+    chat: {
+      maxReplyTokens: maxReplyTokens(env),
+      access: env.ACCESS,
+      allowedUsers: new Set(env.ALLOWED_USERS),
+      allowedChats: new Set(env.ALLOWED_CHATS),
+      ratePerMinute: env.RATE_LIMIT_PER_MINUTE,
+      dailyTokenBudget: env.DAILY_TOKEN_BUDGET,
       systemPrompt: env.SYSTEM_PROMPT,
       shortHistoryLimit: env.SHORT_HISTORY_LIMIT,
       contextTokenBudget: env.CONTEXT_TOKEN_BUDGET,
     },
+    summaries: summaryConfig(env),
+    redisUrl: env.REDIS_URL,
   };
 }
 
 /** Addresses that only this machine can reach: the only ones served without an `API_KEY`. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
@@ -145,7 +211,46 @@ function crossChecks(env: Environment): string[] {
       'LLM_BASE_URL: must be set with LLM_API_KEY, for example https://api.openai.com/v1',
     );
   }
+  if (env.SUMMARY_MODEL !== undefined && modelConfig(env).kind === 'offline') {
+    problems.push(
+      'SUMMARY_MODEL: needs a server that has it; set OPENROUTER_API_KEY, or LLM_BASE_URL and LLM_MODEL',
+    );
+  }
   return problems;
+}
+
+/** A budget can only be kept where a reply has a known longest length. */
+const MAX_REPLY_TOKENS_WITH_BUDGET = 2_048;
+
+function maxReplyTokens(env: Environment): number | undefined {
+  if (env.LLM_MAX_TOKENS > 0) return env.LLM_MAX_TOKENS;
+  return env.DAILY_TOKEN_BUDGET > 0 ? MAX_REPLY_TOKENS_WITH_BUDGET : undefined;
+}
+
+/** What a prompt for a summary holds beside the messages: its instruction and two summaries, old and new. */
+const SUMMARY_INSTRUCTION_TOKENS = 500;
+const LEAST_NEW_TOKENS = 1_000;
+
+function summaryConfig(env: Environment): SummaryConfig {
+  const model = modelConfig(env);
+  // The summary stands in every prompt: it may take a quarter of it.
+  const maxTokens = Math.min(env.SUMMARY_MAX_TOKENS, Math.floor(env.CONTEXT_TOKEN_BUDGET / 4));
+  return {
+    mode: env.SUMMARY_MODE,
+    model:
+      model.kind === 'openai' && env.SUMMARY_MODEL !== undefined
+        ? { ...model, models: [env.SUMMARY_MODEL, ...env.LLM_FALLBACK_MODELS] }
+        : model,
+    threshold: env.SUMMARY_THRESHOLD,
+    newMessagesLimit: env.SUMMARY_NEW_MESSAGES_LIMIT,
+    maxTokens,
+    newTokensLimit: Math.max(
+      LEAST_NEW_TOKENS,
+      env.CONTEXT_TOKEN_BUDGET - 2 * maxTokens - SUMMARY_INSTRUCTION_TOKENS,
+    ),
+    idleMinutes: env.SUMMARY_IDLE_MINUTES,
+    sweepSeconds: env.SUMMARY_SWEEP_SECONDS,
+  };
 }
 
 function modelConfig(env: Environment): ModelConfig {

@@ -4,7 +4,9 @@
  */
 export const errorCodes = {
   malformed_json: { status: 400, title: 'The body is not valid JSON' },
+  malformed_request: { status: 400, title: 'The request is not valid HTTP' },
   unauthorized: { status: 401, title: 'A valid API key is required' },
+  access_denied: { status: 403, title: 'The user may not speak to this bot' },
   host_not_allowed: { status: 403, title: 'This host name is not served' },
   not_found: { status: 404, title: 'There is no such resource' },
   turn_cancelled: { status: 409, title: 'The answer was stopped' },
@@ -14,8 +16,15 @@ export const errorCodes = {
   unsupported_media_type: { status: 415, title: 'The body must be JSON' },
   validation_failed: { status: 422, title: 'The request is not valid' },
   idempotency_mismatch: { status: 422, title: 'The message id was used for another message' },
+  rate_limited: { status: 429, title: 'Too many messages' },
+  budget_exhausted: { status: 429, title: 'The budget is used up' },
+  summary_outrun: { status: 409, title: 'The conversation changes faster than it is summarised' },
   internal_error: { status: 500, title: 'Something went wrong on our side' },
   model_failed: { status: 502, title: 'The model gave no usable answer' },
+  model_paused: {
+    status: 503,
+    title: 'The model is not asked for a while, because it kept failing',
+  },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
   shutting_down: { status: 503, title: 'The server is shutting down' },
   model_timeout: { status: 504, title: 'The model did not answer in time' },
@@ -34,20 +43,30 @@ export interface FieldError {
   message: string;
 }
 
+/** What a caller may be told beside the message, and what retrying would bring. */
+export interface ErrorDetails {
+  errors?: FieldError[];
+  retryAfterSeconds?: number;
+  /** What an operator approves to let the user in. */
+  pairingCode?: string;
+  /** The same request would fail again: not worth a retry. */
+  isPermanent?: boolean;
+}
+
 /** A failure with a code from {@link errorCodes}. `message` is shown to the caller: no secrets, no message text. */
 export class AppError extends Error {
   readonly code: ErrorCode;
-  readonly details: { errors?: FieldError[]; retryAfterSeconds?: number };
+  readonly details: ErrorDetails;
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; errors?: FieldError[]; retryAfterSeconds?: number } = {},
+    { cause, ...details }: ErrorDetails & { cause?: unknown } = {},
   ) {
-    super(message, { cause: options.cause });
+    super(message, { cause });
     this.name = 'AppError';
     this.code = code;
-    this.details = { errors: options.errors, retryAfterSeconds: options.retryAfterSeconds };
+    this.details = details;
   }
 }
 

@@ -3,14 +3,15 @@ import { once } from 'node:events';
 import { chown, readdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import {
   createDataFolder,
   killProcessesOn,
   listProcessesOn,
-  queryDataFolder,
+  postmasterOn,
   waitUntil,
 } from '#test/data-folder.ts';
+import { startFakeModel } from '#test/fake-model.ts';
 import { startLocal } from '#test/local-start.ts';
 import type { LocalStart } from '#test/local-start.ts';
 
@@ -39,18 +40,68 @@ async function failsWithLine(local: LocalStart, line: string | RegExp): Promise<
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
 }
 
-test('answers, stops on Ctrl-C without a trace, and finds its data again', async () => {
+interface Message {
+  id: string;
+  role: string;
+  content: string;
+}
+
+/** Says something in a chat, and resolves with the reply. */
+async function say(url: string, chatId: string, text: string): Promise<Message> {
+  const response = await fetch(`${url}/v1/chat/handle`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ user_id: 'ada', chat_id: chatId, text }),
+  });
+  const body = await response.text();
+  if (!response.ok) throw new Error(body);
+  const reply: { reply_message_id: string; text: string } = JSON.parse(body);
+  return { id: reply.reply_message_id, role: 'assistant', content: reply.text };
+}
+
+async function messagesOf(url: string, chatId: string): Promise<Message[]> {
+  const response = await fetch(`${url}/v1/chats/${chatId}/export`);
+  const { sessions }: { sessions: { messages: Message[] }[] } = JSON.parse(await response.text());
+  return sessions.flatMap(({ messages }) => messages);
+}
+
+test('without any key it answers from memory, which outlives Ctrl-C', async () => {
   const dataDir = await createDataFolder();
   const first = startLocal({ DATA_DIR: dataDir });
-  const health = await fetch(`${await first.ready}/health`);
+  const url = await first.ready;
+  const health = await fetch(`${url}/health`);
   expect([health.status, await health.json()]).toMatchObject([200, { status: 'ok' }]);
-  await queryDataFolder(dataDir, 'create table kept as select 42 as answer');
+  await say(url, 'riga', 'My name is Ada and I live in Riga.');
+  expect((await say(url, 'riga', 'What is my name?')).content).toMatch(/^\[offline\].*name is Ada/);
   await stopsCleanly(first, dataDir);
 
   const second = startLocal({ DATA_DIR: dataDir });
-  await second.ready;
-  expect(await queryDataFolder(dataDir, 'select answer from kept')).toEqual([{ answer: 42 }]);
+  const reply = await say(await second.ready, 'riga', 'Where do I live?');
+  expect(reply.content).toContain('I live in Riga');
+  expect(await messagesOf(await second.ready, 'riga')).toHaveLength(6);
   await stopsCleanly(second, dataDir);
+});
+
+test('it serves the chat page, and brings back a PostgreSQL that dies, with its data', async () => {
+  const dataDir = await createDataFolder();
+  const local = startLocal({ DATA_DIR: dataDir });
+  const url = await local.ready;
+  const page = await fetch(url);
+  expect([page.status, page.headers.get('content-type')]).toEqual([
+    200,
+    'text/html; charset=UTF-8',
+  ]);
+  expect(await page.text()).toContain('<title>LLM Bot Core</title>');
+
+  await say(url, 'riga', 'My name is Ada and I live in Riga.');
+  process.kill(await postmasterOn(dataDir), 'SIGKILL');
+  await waitUntil(async () => (await fetch(`${url}/health`)).status === 503);
+  await waitUntil(async () => (await fetch(`${url}/health`)).status === 200);
+  expect((await say(url, 'riga', 'Where do I live?')).content).toContain('I live in Riga');
+  expect(await messagesOf(url, 'riga')).toHaveLength(4);
+  await stopsCleanly(local, dataDir);
+  const { stdout } = await local.ended;
+  expect(stdout.match(/had died; it was started again/g)).toHaveLength(1);
 });
 
 test('a Ctrl-C in the middle of the first start ends it cleanly too', async () => {
@@ -63,19 +114,39 @@ test('a Ctrl-C in the middle of the first start ends it cleanly too', async () =
 });
 
 test.each(['the node process', 'the whole tree'])(
-  'starts again after kill -9 of %s',
+  'kill -9 of %s in the middle of turns loses nothing that was answered',
   async (what) => {
     const dataDir = await createDataFolder();
-    const first = startLocal({ DATA_DIR: dataDir });
-    await first.ready;
-    await queryDataFolder(dataDir, 'create table kept as select 42 as answer');
+    const model = await startFakeModel();
+    onTestFinished(() => model.close());
+    model.behave(({ messages }) =>
+      messages.at(-1)?.content === 'Take your time' ? { kind: 'hang' } : { kind: 'reply' },
+    );
+    const environment = { DATA_DIR: dataDir, LLM_BASE_URL: model.url, LLM_MODEL: 'fake-model' };
+    const first = startLocal(environment);
+    const url = await first.ready;
+    await say(url, 'calm', 'My name is Ada.');
+    say(url, 'calm', 'Take your time').catch(() => {});
+    const answered: Message[] = [];
+    const chats = ['busy-1', 'busy-2', 'busy-3'];
+    const talks = Promise.allSettled(
+      chats.map(async (chatId) => {
+        for (;;) answered.push(await say(url, chatId, `Line ${answered.length}`));
+      }),
+    );
+    await waitUntil(async () => answered.length >= 30);
+    const before = await messagesOf(url, 'calm');
     if (what === 'the whole tree') await killProcessesOn(dataDir);
     else process.kill(first.pid, 'SIGKILL');
-    await first.ended;
+    await Promise.all([first.ended, talks]);
 
-    const second = startLocal({ DATA_DIR: dataDir });
-    await second.ready;
-    expect(await queryDataFolder(dataDir, 'select answer from kept')).toEqual([{ answer: 42 }]);
+    const second = startLocal(environment);
+    const newUrl = await second.ready;
+    expect(await messagesOf(newUrl, 'calm')).toEqual(before);
+    expect(before.map(({ content }) => content).at(-1)).toBe('Take your time');
+    const kept = await Promise.all(chats.map((chatId) => messagesOf(newUrl, chatId)));
+    const contentOf = new Map(kept.flat().map(({ id, content }) => [id, content]));
+    expect(answered.filter(({ id, content }) => contentOf.get(id) !== content)).toEqual([]);
     await stopsCleanly(second, dataDir);
   },
 );

@@ -8,6 +8,7 @@ import { startEmbeddedPostgres } from './local/embedded-postgres.ts';
 import { createLogger } from './logger.ts';
 import { runEntry } from './run-entry.ts';
 import { serveApi } from './serve-api.ts';
+import { serveWorker } from './serve-worker.ts';
 
 /** Runs the whole product in one process, on embedded parts where no others are configured. */
 async function start(): Promise<{ stop(): Promise<void> }> {
@@ -24,21 +25,25 @@ async function start(): Promise<{ stop(): Promise<void> }> {
     config.databaseUrl === undefined
       ? await startEmbeddedPostgres({ dataDir: dataFolder, logger })
       : { url: config.databaseUrl, folder: undefined, stop: async () => {} };
+  const opened: { close: () => Promise<void> }[] = [];
+  const stop = async () => {
+    try {
+      await Promise.all(opened.map((part) => part.close()));
+    } finally {
+      await postgres.stop();
+    }
+  };
   try {
     const api = await serveApi(config, postgres.url, logger);
-    const places = { apiUrl: api.url, databaseFolder: postgres.folder, dataFolder, logFile };
+    opened.push(api);
+    if (config.summaries.mode === 'queue') {
+      opened.push(await serveWorker(config, postgres.url, logger));
+    }
+    const places = { apiUrl: api.url, databaseFolder: postgres.folder, logFile };
     process.stdout.write(banner(config, places));
-    return {
-      async stop() {
-        try {
-          await api.close();
-        } finally {
-          await postgres.stop();
-        }
-      },
-    };
+    return { stop };
   } catch (error) {
-    await postgres.stop();
+    await stop();
     throw explainListenError(error, config.server) ?? error;
   }
 }

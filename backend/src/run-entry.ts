@@ -11,10 +11,16 @@ export async function runEntry(
   start: () => Promise<{ stop(): Promise<void> } | void>,
 ): Promise<void> {
   const started = start();
-  onStopSignal(async () => (await started)?.stop());
+  let isStopping = false;
+  onStopSignal(async () => {
+    isStopping = true;
+    await (await started.catch(() => undefined))?.stop();
+  });
   try {
     await started;
   } catch (error) {
+    // The signal may have reached a program that the start had just spawned.
+    if (isStopping) return;
     console.error(explain(error));
     process.exit(1);
   }

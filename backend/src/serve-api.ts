@@ -1,5 +1,7 @@
 import { once } from 'node:events';
-import { serve } from '@hono/node-server';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
 import type { Chat } from './chat/chat.ts';
 import { drainTurns, startTurnKeeper } from './chat/turn-keeper.ts';
 import { createTurnWaits } from './chat/turn-waits.ts';
@@ -8,13 +10,19 @@ import type { Config } from './config.ts';
 import { connect } from './db/connect.ts';
 import { migrateToLatest } from './db/migrate.ts';
 import { createApp } from './http/app.ts';
+import { respondToBrokenRequest } from './http/problem.ts';
 import type { Logger } from './logger.ts';
+import { countTokens, MESSAGE_OVERHEAD_TOKENS } from './memory/count-tokens.ts';
+import { openSummaryRequests } from './open-summaries.ts';
 
 /** Statements are short and none waits for a model, so a few connections carry many turns. */
 const MAX_CONNECTIONS = 16;
 
 /** How long running turns may go on when the process is told to stop. */
 const DRAIN_MS = 20_000;
+
+/** How long their answers may take to reach the callers after that. */
+const LAST_ANSWERS_MS = 2_000;
 
 /**
  * Migrates the database, serves the API, and keeps its turns. `close` takes no new requests,
@@ -33,26 +41,43 @@ export async function serveApi(
     onIdleError: (error) => logger.warn({ err: error }, 'database connection lost'),
   });
   const model = createModel(config.model);
+  const closing = new AbortController();
+  const summaries = await openSummaryRequests(config, databaseUrl, {
+    db,
+    logger,
+    closing: closing.signal,
+  });
   const chat: Chat = {
     db,
     pool,
     model,
     logger,
-    settings: config.memory,
+    settings: {
+      ...config.chat,
+      summaryThreshold: config.summaries.threshold,
+      fixedTokens:
+        countTokens(config.chat.systemPrompt) +
+        (config.chat.maxReplyTokens ?? 0) +
+        3 * MESSAGE_OVERHEAD_TOKENS,
+    },
+    summaries,
     running: new Map(),
     waits: createTurnWaits(db),
-    closing: new AbortController(),
+    closing,
   };
   const closeAll = async () => {
+    await summaries.close();
     await model.close();
     await close();
   };
 
-  const server = serve({
-    fetch: createApp(chat, { apiKeys: config.server.apiKeys }).fetch,
-    hostname: config.server.host,
-    port: config.server.port,
+  const { host, port, apiKeys } = config.server;
+  const listener = getRequestListener(createApp(chat, { apiKeys }).fetch, {
+    hostname: host,
+    errorHandler: respondToBrokenRequest,
   });
+  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
+  server.listen(port, host);
   try {
     await once(server, 'listening');
   } catch (error) {
@@ -62,20 +87,28 @@ export async function serveApi(
   const stopKeeper = startTurnKeeper(chat);
 
   return {
-    url: urlOf(server.address(), config.server.host),
+    url: urlOf(server.address(), host),
     async close() {
       const closed = once(server, 'close');
       server.close();
       await drainTurns(chat, DRAIN_MS);
       stopKeeper();
-      if ('closeAllConnections' in server) server.closeAllConnections();
-      await closed;
+      await closeConnections(server, closed);
       await closeAll();
     },
   };
 }
 
-function urlOf(address: ReturnType<ReturnType<typeof serve>['address']>, host: string): string {
+/** The last answers are still being written when their turns are done; what stays open is cut. */
+async function closeConnections(server: Server, closed: Promise<unknown>): Promise<void> {
+  const closeIdle = setInterval(() => server.closeIdleConnections(), 20);
+  const cut = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS);
+  await closed;
+  clearInterval(closeIdle);
+  clearTimeout(cut);
+}
+
+function urlOf(address: ReturnType<Server['address']>, host: string): string {
   const port = typeof address === 'object' ? address?.port : undefined;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -1,14 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+} from 'vitest';
+import type { TurnExplanation } from '#src/chat/explain-turn.ts';
+import { loadConfig } from '#src/config.ts';
+import { createLogger } from '#src/logger.ts';
+import { serveApi } from '#src/serve-api.ts';
 import { findChromium, launchBrowser } from './chromium.ts';
-import { type ChatServer, startStubChatServer } from './stub-chat-server.ts';
-
-/**
- * Any server will do that serves the page and the API, with a model that repeats what follows
- * "Repeat: ", counts for at least ten seconds at "Count slowly", and writes several words a second.
- */
-const startServer: () => Promise<ChatServer> = startStubChatServer;
+import { createTestDatabase } from './database.ts';
+import { startFakeModel } from './fake-model.ts';
+import type { FakeModel } from './fake-model.ts';
+import type { FakeModelBehaviour, FakeModelRequestBody } from './fake-model-response.ts';
 
 const chromium = await findChromium();
 if (chromium === undefined && process.env.CI === 'true') {
@@ -19,21 +29,30 @@ const desktop = { width: 1280, height: 800 };
 const phone = { width: 360, height: 740 };
 
 describe.skipIf(chromium === undefined)('the chat page', () => {
-  let server: ChatServer;
+  let database: Awaited<ReturnType<typeof createTestDatabase>>;
+  let model: FakeModel;
+  let server: Awaited<ReturnType<typeof serveApi>>;
   let browser: Browser;
   const contexts: BrowserContext[] = [];
   const consoleErrors: string[] = [];
   const foreignRequests: string[] = [];
 
   beforeAll(async () => {
-    server = await startServer();
-    browser = await launchBrowser(chromium!);
+    [database, model, browser] = await Promise.all([
+      createTestDatabase(),
+      startFakeModel(),
+      launchBrowser(chromium!),
+    ]);
+    server = await serve({});
   });
 
   afterAll(async () => {
     await browser?.close();
     await server?.close();
+    await Promise.all([model?.close(), database?.drop()]);
   });
+
+  beforeEach(() => model.behave(doAsTold));
 
   afterEach(async () => {
     await Promise.all(contexts.splice(0).map((context) => context.close()));
@@ -41,20 +60,31 @@ describe.skipIf(chromium === undefined)('the chat page', () => {
     expect(foreignRequests.splice(0)).toEqual([]);
   });
 
-  async function openPage(options: BrowserContextOptions = { viewport: desktop }): Promise<Page> {
+  function serve(environment: Record<string, string>) {
+    const settings = { PORT: '0', LLM_BASE_URL: model.url, LLM_MODEL: 'fake-model' };
+    const config = loadConfig({ ...settings, ...environment });
+    return serveApi(config, database.url, createLogger('silent'));
+  }
+
+  async function openPage(
+    options: BrowserContextOptions = { viewport: desktop },
+    { url } = server,
+  ): Promise<Page> {
     const context = await browser.newContext(options);
     contexts.push(context);
     context.setDefaultTimeout(10_000);
     context.on('request', (request) => {
-      const url = request.url();
-      if (!url.startsWith(`${server.url}/`) && !url.startsWith('data:')) foreignRequests.push(url);
+      const requested = request.url();
+      if (!requested.startsWith(`${url}/`) && !requested.startsWith('data:')) {
+        foreignRequests.push(requested);
+      }
     });
     const page = await context.newPage();
     page.on('console', (message) => {
       if (message.type() === 'error') consoleErrors.push(message.text());
     });
     page.on('pageerror', (error) => consoleErrors.push(String(error)));
-    await page.goto(server.url);
+    await page.goto(url);
     return page;
   }
 
@@ -93,12 +123,10 @@ describe.skipIf(chromium === undefined)('the chat page', () => {
 
   test('marks a shown reply as sent', async () => {
     const page = await openPage();
-    const states: unknown[] = [];
-    page.on('requestfinished', (request) => {
-      if (request.url().includes('/v1/deliveries/')) states.push(request.postDataJSON());
-    });
     await send(page, 'Hello');
-    await expect.poll(() => states).toEqual([{ state: 'sending' }, { state: 'sent' }]);
+    await expect
+      .poll(() => exportOf(page))
+      .toMatchObject([{ role: 'user' }, { role: 'assistant', delivery_state: 'sent' }]);
   });
 
   test('answers several messages sent quickly, each below its own', async () => {
@@ -191,31 +219,42 @@ describe.skipIf(chromium === undefined)('the chat page', () => {
     await page.getByText(/nothing\searlier · \d+\stokens/).waitFor();
   });
 
-  test('a reload while the answer is written still brings all of it, once', async () => {
+  test('a reload while answers are written and waited for still brings all, once', async () => {
     const page = await openPage();
     const answer = Array.from({ length: 30 }, (_, n) => `word${n}`).join(' ');
-    await send(page, `Repeat: ${answer}`);
+    await send(page, `Repeat slowly: ${answer}`);
+    await send(page, 'Repeat: second');
     await page.locator('.reply').getByText('word2').waitFor();
     await page.reload();
-    await answered(page, 1);
-    expect(await page.locator('.reply').allTextContents()).toEqual([answer]);
+    await answered(page, 2);
+    expect(await page.locator('.reply').allTextContents()).toEqual([answer, 'second']);
+    expect(await exportOf(page)).toHaveLength(4);
   });
 
   test('a failure is said politely, and Retry sends the same message id', async () => {
     const page = await openPage();
     const ids = collectMessageIds(page);
-    const failure = { status: 502, contentType: 'application/problem+json', json: modelFailed };
-    await page.route('**/v1/chat/handle', (route) => route.fulfill(failure), { times: 1 });
+    model.behave({ kind: 'status', status: 400 });
     await send(page, 'Repeat: better now');
     await page.getByText('The model gave no usable answer').waitFor();
-    await page.getByText('Reference 7f3c9a52').waitFor();
+    await page.getByText(/Reference [\da-f-]{36}/).waitFor();
     await page.getByRole('button', { name: 'Retry' }).click();
-    await page.locator('.reply').getByText('better now').waitFor();
+    await page.getByText(/Reference [\da-f-]{36}/).waitFor();
+
+    await page.reload();
+    await page.getByText('This message got no answer').waitFor();
+    model.behave(doAsTold);
+    await send(page, 'Repeat: meanwhile');
     await answered(page, 1);
+    await page.getByRole('button', { name: 'Retry' }).click();
+    await answered(page, 2);
+    // Tried again at the end, as the server keeps it.
+    expect(await page.locator('.reply').allTextContents()).toEqual(['meanwhile', 'better now']);
     expect(await page.locator('.problem').count()).toBe(0);
-    expect(ids).toHaveLength(2);
-    expect(ids[1]).toBe(ids[0]);
-    expectFailedRequests('502');
+    expect(ids).toEqual([ids[0], ids[0], expect.not.stringMatching(ids[0]!), ids[0]]);
+    await page.reload();
+    await answered(page, 2);
+    expect(await page.locator('.reply').allTextContents()).toEqual(['meanwhile', 'better now']);
   });
 
   test('a lost connection is said politely, and Retry sends the same message id', async () => {
@@ -226,24 +265,31 @@ describe.skipIf(chromium === undefined)('the chat page', () => {
     await page.getByText('The connection was lost').waitFor();
     await page.getByRole('button', { name: 'Retry' }).click();
     await answered(page, 1);
-    expect(ids).toHaveLength(2);
-    expect(ids[1]).toBe(ids[0]);
+    expect(ids).toEqual([ids[0], ids[0]]);
     expectFailedRequests('ERR_FAILED');
   });
 
-  test('a turn stopped before its first word can be asked again', async () => {
+  test('what was stopped before its first word is asked again as a new message', async () => {
     const page = await openPage();
-    const body =
-      'event: accepted\r\ndata: {"turn_id":"t","session_id":"s"}\r\n\r\n' +
-      ': still working\n\n' +
-      'event: error\ndata: {"title":"The answer was stopped","code":"turn_cancelled","status":409}\n\n';
-    const stopped = { contentType: 'text/event-stream', body };
-    await page.route('**/v1/chat/handle', (route) => route.fulfill(stopped), { times: 1 });
-    await send(page, 'Repeat: after all');
+    const ids = collectMessageIds(page);
+    model.behave([{ kind: 'hang' }, { kind: 'reply', text: 'after all' }]);
+    await send(page, 'Are you there?');
+    await expect
+      .poll(() => model.requests.at(-1)?.body.messages.at(-1)?.content)
+      .toBe('Are you there?');
+    await page.getByRole('button', { name: 'Stop the answer' }).click();
     await page.getByText('The answer was stopped').waitFor();
     await page.getByRole('button', { name: 'Ask again' }).click();
     await answered(page, 1);
-    expect(await page.locator('.reply').textContent()).toBe('after all');
+    const asked = await page.locator('.asked').allTextContents();
+    expect(asked).toEqual(['Are you there?', 'Are you there?']);
+    expect(await page.locator('.reply').allTextContents()).toEqual(['', 'after all']);
+    expect(new Set(ids).size).toBe(2);
+
+    await page.reload();
+    await answered(page, 1);
+    await page.getByText('The answer was stopped').waitFor();
+    expect(await page.locator('.reply').allTextContents()).toEqual(['', 'after all']);
   });
 
   test('keeps the end in view until the reader scrolls up', async () => {
@@ -264,16 +310,9 @@ describe.skipIf(chromium === undefined)('the chat page', () => {
   });
 
   test('asks once for the key where the server wants one', async () => {
-    const page = await openPage();
-    await page.route('**/v1/**', (route) => {
-      const key = route.request().headers().authorization;
-      return key === 'Bearer let-me-in'
-        ? route.fallback()
-        : route.fulfill({
-            status: 401,
-            json: { title: 'A valid API key is required', status: 401 },
-          });
-    });
+    const locked = await serve({ API_KEY: 'let-me-in' });
+    onTestFinished(locked.close);
+    const page = await openPage({ viewport: phone }, locked);
     await send(page, 'Repeat: welcome');
     await page.getByLabel('API key').fill('wrong');
     await page.getByRole('button', { name: 'Continue' }).click();
@@ -288,7 +327,8 @@ describe.skipIf(chromium === undefined)('the chat page', () => {
 
   test('markup in an answer stays text', async () => {
     const page = await openPage();
-    const markup = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
+    // A line separator (U+2028) ends no line of an event.
+    const markup = '<img src=x onerror="document.title=1">\u2028<script>document.title=2</script>';
     await send(page, `Repeat: ${markup}`);
     await answered(page, 1);
     expect(await page.locator('.reply').textContent()).toBe(markup);
@@ -327,16 +367,34 @@ describe.skipIf(chromium === undefined)('the chat page', () => {
     await page.route('**/v1/turns/*/context', (route) => route.fulfill({ json: richContext }));
     await send(page, 'Repeat: some `code` to read');
     await answered(page, 1);
-    const failure = { status: 502, contentType: 'application/problem+json', json: modelFailed };
-    await page.route('**/v1/chat/handle', (route) => route.fulfill(failure));
+    model.behave({ kind: 'status', status: 400 });
     await send(page, 'This one fails');
     await page.getByRole('button', { name: 'Retry' }).waitFor();
     await page.mouse.move(0, 0);
     const tooFaint = await page.evaluate<string[]>(textsBelowContrast(4.5));
     expect(tooFaint).toEqual([]);
-    expectFailedRequests('502');
   });
 });
+
+/** The model: repeats what follows "Repeat: ", or says one sentence. */
+function doAsTold({ messages }: FakeModelRequestBody): FakeModelBehaviour {
+  const text = messages.at(-1)?.content ?? '';
+  const [, slowly, words] = /^Repeat( slowly)?: ([^]*)$/.exec(text) ?? [];
+  if (words !== undefined) return { kind: 'reply', text: words, chunkDelayMs: slowly ? 50 : 2 };
+  if (text !== 'Count slowly') return { kind: 'reply', text: 'Noted. Ask me about it.' };
+  const numbers = Array.from({ length: 400 }, (_, n) => n);
+  return { kind: 'reply', text: numbers.join(' '), chunkDelayMs: 50 };
+}
+
+/** The messages that the server keeps of the page's chat, across its sessions. */
+async function exportOf(page: Page): Promise<Record<string, unknown>[]> {
+  const chatId = await page.evaluate<string>('localStorage.getItem("chat-id")');
+  const response = await fetch(new URL(`/v1/chats/${chatId}/export`, page.url()));
+  const { sessions }: { sessions: { messages: Record<string, unknown>[] }[] } = JSON.parse(
+    await response.text(),
+  );
+  return sessions.flatMap(({ messages }) => messages);
+}
 
 async function send(page: Page, text: string): Promise<void> {
   await page.getByLabel('Message', { exact: true }).fill(text);
@@ -358,10 +416,12 @@ function collectMessageIds(page: Page): string[] {
 async function expectRichPanel(page: Page, panel: ReturnType<Page['getByRole']>): Promise<void> {
   for (const text of [
     'version 3, up to message 42',
-    richContext.context.summary.content,
+    'Ada lives in Riga with her cat Luna and is allergic to peanuts.',
     'Sent word for word: messages 43 to 52.',
-    /score 0\.83 · lexical · message 17 · 2 Oct 2026/,
-    'Marta hates the heat, so May is our limit.',
+    /score 0\.83 · message 17 · 2 Oct 2026/,
+    'My name is Ada and I live in Riga, near the old market.',
+    /score 0\.61 · summary · 3 Oct 2026/,
+    'It was erased.',
     'about 837 of 8,000 tokens',
     '4 older messages over the token budget',
     '1 message without an answer',
@@ -422,23 +482,19 @@ function textsBelowContrast(least: number): string {
   })()`;
 }
 
-const modelFailed = {
-  title: 'The model gave no usable answer',
-  detail: 'The provider answered 503 three times.',
-  status: 502,
-  code: 'model_failed',
-  request_id: '7f3c9a52',
-};
-
-const richContext = {
-  turn_id: 't',
-  session_id: 's',
+/** As the real one can be: every part is there, and one memory was erased since. */
+const richContext: TurnExplanation = {
+  turn_id: '9',
+  session_id: '0190aa50-0000-7000-8000-000000000000',
+  chat_id: 'c',
   state: 'answered',
   model: 'google/gemini-2.5-flash',
   finish_reason: 'stop',
   latency_ms: 1840,
   attempts: 1,
   error: null,
+  user_message_id: '53',
+  reply_message_id: '54',
   tokens: { prompt: 812, completion: 86 },
   cost_usd: 0.000412,
   context: {
@@ -453,7 +509,7 @@ const richContext = {
     window: { first_message_id: '43', last_message_id: '52', messages: 10, tokens: 486 },
     recalled: [
       {
-        source: 'lexical',
+        source: 'message',
         message_id: '17',
         score: 0.83,
         created_at: '2026-10-02T10:12:00Z',
@@ -461,11 +517,11 @@ const richContext = {
         tokens: 18,
       },
       {
-        source: 'lexical',
-        message_id: '21',
+        source: 'summary',
+        message_id: null,
         score: 0.61,
         created_at: '2026-10-03T18:40:00Z',
-        content: 'Marta hates the heat, so May is our limit.',
+        content: null,
         tokens: 14,
       },
     ],

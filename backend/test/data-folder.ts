@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { onTestFinished } from 'vitest';
-import { clusterUrl } from '#src/local/cluster.ts';
 import { findPostmaster } from '#src/local/postmaster.ts';
 
 /** An empty data folder that every user can enter. At the test's end it goes, with all that runs on it. */
@@ -18,12 +17,11 @@ export async function createDataFolder(): Promise<string> {
   return folder;
 }
 
-/** Runs one statement on the PostgreSQL that runs on the data folder. */
-export async function queryDataFolder(dataDir: string, sql: string): Promise<unknown[]> {
-  const cluster = { folder: await realpath(join(dataDir, 'postgres')) };
-  const postmaster = await findPostmaster(cluster);
+/** The pid of the PostgreSQL that runs on the data folder. */
+export async function postmasterOn(dataDir: string): Promise<number> {
+  const postmaster = await findPostmaster({ folder: await realpath(join(dataDir, 'postgres')) });
   if (postmaster === undefined) throw new Error(`no PostgreSQL runs on ${dataDir}`);
-  return queryUrl(await clusterUrl(cluster, postmaster.port), sql);
+  return postmaster.pid;
 }
 
 export async function queryUrl(url: string, sql: string): Promise<unknown[]> {

@@ -32,7 +32,7 @@ export function startLocal(
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
-    const url = /API +(http:\S+)/.exec(stdout)?.[1];
+    const url = /Chat page +(http:\S+)\/\n/.exec(stdout)?.[1];
     if (url !== undefined) ready.resolve(url);
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));

@@ -1,9 +1,21 @@
 import type { Pool } from 'pg';
 import type { Model } from '#src/clients/model.ts';
 import type { Db } from '#src/db/connect.ts';
+import type { TurnLimits } from '#src/db/turn-statements.ts';
 import type { Logger } from '#src/logger.ts';
+import type { SummaryRequests } from '#src/memory/summaries.ts';
 import type { RunningTurn } from './running-turn.ts';
 import type { TurnWaits } from './turn-waits.ts';
+
+export interface ChatSettings extends TurnLimits {
+  systemPrompt: string;
+  /** Estimated tokens of a reply at most; undefined is the provider's own limit. */
+  maxReplyTokens: number | undefined;
+  allowedUsers: Set<string>;
+  allowedChats: Set<string>;
+  /** Messages after which a summary is asked for. */
+  summaryThreshold: number;
+}
 
 /** What the chat's use cases need; made once per process by its entry. */
 export interface Chat {
@@ -11,13 +23,8 @@ export interface Chat {
   pool: Pool;
   model: Model;
   logger: Logger;
-  settings: {
-    systemPrompt: string;
-    /** Messages. */
-    shortHistoryLimit: number;
-    /** Estimated tokens. */
-    contextTokenBudget: number;
-  };
+  settings: ChatSettings;
+  summaries: SummaryRequests;
   /** The turns that this process works on, by turn id. */
   running: Map<string, RunningTurn>;
   waits: TurnWaits;

@@ -11,6 +11,7 @@ export interface ForgottenRows {
   conversation_summaries: number;
   turns: number;
   embeddings: number;
+  users: number;
 }
 
 /** Erases everything that is kept of a chat; a running answer is stopped and kept nowhere. */
@@ -34,7 +35,7 @@ export async function forgetChat(chat: Chat, chatId: string): Promise<ForgottenR
 /**
  * Erases everything that is kept of a user: the sessions where nobody else speaks, whole; from
  * sessions shared with others, the user's turns, and the summaries, because they tell of them
- * (the next ones are written from what is left).
+ * (the next ones are written from what is left). A block stays: it is the operator's.
  */
 export async function forgetUser(chat: Chat, userId: string): Promise<ForgottenRows> {
   return await chat.db.transaction().execute(async (tx) => {
@@ -50,12 +51,18 @@ export async function forgetUser(chat: Chat, userId: string): Promise<ForgottenR
       sessions.filter((session) => !session.shared).map((session) => session.id),
     );
     const shared = sessions.filter((session) => session.shared).map((session) => session.id);
-    return addRows(own, await deleteUserFromSessions(tx, userId, shared));
+    const rows = addRows(own, await deleteUserFromSessions(tx, userId, shared));
+    const users = await tx
+      .deleteFrom('users')
+      .where('id', '=', userId)
+      .where('access', '<>', 'blocked')
+      .executeTakeFirst();
+    return { ...rows, users: Number(users.numDeletedRows) };
   });
 }
 
 async function deleteSessions(tx: Transaction<DB>, ids: string[]): Promise<ForgottenRows> {
-  const { rows } = await sql<ForgottenRows>`
+  const { rows } = await sql<Omit<ForgottenRows, 'users'>>`
     with ids as (select unnest(${ids}::uuid[]) as id)
     select (select count(*)::integer from ids) as chat_sessions,
       (select count(*)::integer from messages where session_id in (select id from ids)) as messages,
@@ -66,7 +73,7 @@ async function deleteSessions(tx: Transaction<DB>, ids: string[]): Promise<Forgo
     tx,
   );
   await sql`delete from chat_sessions where id = any(${ids}::uuid[])`.execute(tx);
-  return rows[0] ?? nothing;
+  return { ...nothing, ...rows[0] };
 }
 
 async function deleteUserFromSessions(
@@ -105,6 +112,7 @@ async function deleteUserFromSessions(
     conversation_summaries: summaries.length,
     turns: turns.length,
     embeddings: embeddings.length,
+    users: 0,
   };
 }
 
@@ -114,6 +122,7 @@ const nothing: ForgottenRows = {
   conversation_summaries: 0,
   turns: 0,
   embeddings: 0,
+  users: 0,
 };
 
 function addRows(a: ForgottenRows, b: ForgottenRows): ForgottenRows {
@@ -123,5 +132,6 @@ function addRows(a: ForgottenRows, b: ForgottenRows): ForgottenRows {
     conversation_summaries: a.conversation_summaries + b.conversation_summaries,
     turns: a.turns + b.turns,
     embeddings: a.embeddings + b.embeddings,
+    users: a.users + b.users,
   };
 }

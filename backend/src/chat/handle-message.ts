@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Completion, PromptMessage } from '#src/clients/model.ts';
-import { beginTurn, finishTurn, openTurn } from '#src/db/turn-statements.ts';
-import type { BegunTurn, Claim, FinishedTurn } from '#src/db/turn-statements.ts';
-import { endTurn, findTurn, releaseLeases } from '#src/db/turns.ts';
-import type { StoredTurn } from '#src/db/turns.ts';
-import { AppError, asAppError, isErrorCode } from '#src/errors.ts';
+import { beginTurn, openTurn } from '#src/db/turn-statements.ts';
+import type { BegunTurn, Claim } from '#src/db/turn-statements.ts';
+import { findTurn, releaseLeases } from '#src/db/turns.ts';
+import { AppError } from '#src/errors.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
 import type { ContextLog } from '#src/memory/assemble-context.ts';
 import { countTokens } from '#src/memory/count-tokens.ts';
-import type { Chat } from './chat.ts';
-import { claimLost, hasCaller, runTurn, shuttingDown, stoppedByUser } from './running-turn.ts';
+import type { Chat, ChatSettings } from './chat.ts';
+import { giveUp, storeReply } from './end-turn.ts';
+import { claimLost, hasCaller, runTurn, shuttingDown } from './running-turn.ts';
 import type { Caller, Reply, RunningTurn } from './running-turn.ts';
+import { erased, readReply, storedReply } from './stored-reply.ts';
+import { writeAnswer } from './write-answer.ts';
+import type { Answer } from './write-answer.ts';
 
 export interface IncomingMessage {
   userId: string;
@@ -27,7 +28,8 @@ const CALLER_DELIVERS_WITHIN_SECONDS = 60;
 
 /**
  * The turn. Stores the message, and answers it when its place in the chat has come.
- * Rejects with `AppError`: the model's failures, `idempotency_mismatch`, `turn_cancelled`.
+ * Rejects with `AppError`: `access_denied`, `rate_limited`, `budget_exhausted`,
+ * `idempotency_mismatch`, `turn_cancelled`, the model's failures.
  */
 export async function handleMessage(
   chat: Chat,
@@ -43,9 +45,11 @@ export async function handleMessage(
       clientMessageId: message.messageId,
       requestHash: message.messageId === undefined ? undefined : requestHash,
       tokens: countTokens(message.text),
+      listed: isListed(chat.settings, message),
     },
     chat.settings,
   );
+  if (opened.outcome === 'refused') throw refused(opened.pairing_code);
   if (opened.outcome === 'known') {
     return await repeatTurn(chat, message.chatId, opened.turn_id, requestHash, caller);
   }
@@ -77,18 +81,23 @@ async function repeatTurn(
   }
   caller.accepted({ turn_id: turnId, session_id: stored.session_id });
   if (stored.state === 'answered' || stored.state === 'cancelled') return storedReply(stored);
+  const retry = stored.state === 'failed';
   return await runTurn(chat, { turnId, chatId, attempt: undefined }, caller, (turn) =>
-    answerTurn(chat, turn, undefined),
+    answerTurn(chat, turn, undefined, { retry }),
   );
 }
 
-/** Answers a turn of which this process holds the claim, or waits until it may take it. */
+/**
+ * Answers a turn of which this process holds the claim, or waits until it may take it.
+ * Only with `retry` is a turn that failed answered anew; else its failure is the outcome.
+ */
 export async function answerTurn(
   chat: Chat,
   turn: RunningTurn,
   held: (Claim & { text: string }) | undefined,
+  options: { retry: boolean } = { retry: false },
 ): Promise<Reply> {
-  const claim = held ?? (await takePlace(chat, turn));
+  const claim = held ?? (await takePlace(chat, turn, options.retry));
   if (claim === undefined) return await readReply(chat, turn);
 
   turn.attempt = claim.attempt;
@@ -105,7 +114,7 @@ export async function answerTurn(
   try {
     answer = await writeAnswer(chat, turn, prompt);
   } catch (error) {
-    if (error === claimLost) return await answerTurn(chat, turn, undefined);
+    if (error === claimLost) return await answerTurn(chat, withoutClaim(turn), undefined);
     throw await giveUp(chat, claim, log, error);
   }
 
@@ -123,11 +132,14 @@ export async function answerTurn(
     costUsd: answer.costUsd,
     latencyMs: Math.round(performance.now() - startedAt),
     context: log,
+    spentTokens:
+      (answer.promptTokens ?? log.prompt_tokens_estimated) +
+      (answer.completionTokens ?? countTokens(answer.text)),
   };
-  const replyId = await storeReply(chat, finished);
-  if (replyId === undefined) return await answerTurn(chat, turn, undefined);
+  const replyId = await storeReply(chat, finished, log);
+  if (replyId === undefined) return await answerTurn(chat, withoutClaim(turn), undefined);
 
-  logTurn(chat, finished, log);
+  if (needsSummary(chat, claim, log)) await chat.summaries.request(claim.session_id);
   return {
     text: answer.text,
     type: 'message',
@@ -143,12 +155,13 @@ export async function answerTurn(
 async function takePlace(
   chat: Chat,
   turn: RunningTurn,
+  retry: boolean,
 ): Promise<(BegunTurn & { outcome: 'begun' }) | undefined> {
   try {
     if (turn.attempt === 0) await chat.waits.over(turn.turnId);
-    for (;;) {
+    for (let first = true; ; first = false) {
       if (chat.closing.signal.aborted) throw shuttingDown;
-      const begun = await beginTurn(chat.pool, turn.turnId, chat.settings);
+      const begun = await beginTurn(chat.pool, turn.turnId, retry && first, chat.settings);
       if (begun.outcome === 'begun') return begun;
       turn.attempt = begun.outcome === 'waiting' ? turn.attempt : undefined;
       if (begun.outcome === 'ended') return undefined;
@@ -162,141 +175,32 @@ async function takePlace(
   }
 }
 
-type Answer = Omit<Completion, 'finishReason'> & {
-  finishReason: Completion['finishReason'] | 'cancelled';
-};
-
-/** Lets the model write. A user who stops it keeps what was written until then. */
-async function writeAnswer(
-  chat: Chat,
-  turn: RunningTurn,
-  prompt: PromptMessage[],
-): Promise<Answer> {
-  const streaming = [...turn.callers].some((caller) => caller.delta !== undefined);
-  const onDelta = (text: string) => {
-    turn.written += text;
-    for (const caller of turn.callers) caller.delta?.(text);
-  };
-  turn.written = '';
-  try {
-    turn.stop.signal.throwIfAborted();
-    const completion = await chat.model.complete(prompt, {
-      signal: turn.stop.signal,
-      onDelta: streaming ? onDelta : undefined,
-    });
-    return { ...completion, text: storable(completion.text) };
-  } catch (error) {
-    const written = storable(turn.written);
-    if (turn.stop.signal.reason === stoppedByUser && written.trim() !== '') {
-      return { text: written, model: chat.model.name, finishReason: 'cancelled' };
-    }
-    throw error;
-  }
+/** Another process has the claim now. Should it come back, the answer begins anew. */
+function withoutClaim(turn: RunningTurn): RunningTurn {
+  turn.attempt = undefined;
+  turn.stop = new AbortController();
+  return turn;
 }
 
-/** Records why the turn has no reply. Returns the error for the callers. */
-async function giveUp(
-  chat: Chat,
-  claim: Claim,
-  log: ContextLog,
-  error: unknown,
-): Promise<AppError> {
-  const problem = asAppError(error);
-  const held = { turnId: claim.turn_id, attempt: claim.attempt };
-  if (problem === shuttingDown) {
-    await releaseLeases(chat.db, [held]);
-    return problem;
-  }
-  await endTurn(chat.db, held, {
-    state: problem === stoppedByUser ? 'cancelled' : 'failed',
-    errorCode: problem.code,
-    error: problem.message,
-    context: log,
-  });
-  chat.logger.warn(
-    {
-      turn_id: claim.turn_id,
-      session_id: claim.session_id,
-      code: problem.code,
-      reason: problem.message,
-      err: problem.code === 'internal_error' ? error : undefined,
-    },
-    'turn ended without a reply',
-  );
-  return problem;
+function isListed(settings: ChatSettings, message: IncomingMessage): boolean {
+  return settings.allowedUsers.has(message.userId) || settings.allowedChats.has(message.chatId);
 }
 
-/** The statement is safe to repeat, and a short outage should not cost a written answer. */
-async function storeReply(chat: Chat, finished: FinishedTurn): Promise<string | undefined> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await finishTurn(chat.pool, finished);
-    } catch (error) {
-      if (attempt === 3 || asAppError(error).code !== 'database_unavailable') throw error;
-      await sleep(attempt * 300);
-    }
-  }
-}
-
-/** The outcome of a turn that another process ended. */
-async function readReply(chat: Chat, turn: RunningTurn): Promise<Reply> {
-  const stored = await findTurn(chat.db, turn.chatId, turn.turnId);
-  if (stored === undefined) throw erased();
-  return storedReply(stored);
-}
-
-function storedReply(turn: StoredTurn): Reply {
-  if (turn.state === 'cancelled') throw stoppedByUser;
-  if (turn.state === 'failed') {
-    throw new AppError(
-      isErrorCode(turn.error_code) ? turn.error_code : 'internal_error',
-      turn.error ?? 'The turn failed.',
-    );
-  }
-  if (turn.reply === null || turn.reply_message_id === null) {
-    throw new AppError('reply_deleted', 'The reply to this message was deleted by an operator.');
-  }
-  return {
-    text: turn.reply,
-    type: 'message',
-    session_id: turn.session_id,
-    turn_id: turn.id,
-    reply_message_id: turn.reply_message_id,
-    replayed: true,
-    delivery: turn.delivery_state ?? 'pending',
-  };
-}
-
-function erased(): AppError {
-  return new AppError(
-    'turn_cancelled',
-    'The conversation was erased while the message was answered.',
-  );
-}
-
-/** PostgreSQL holds neither NUL nor half a surrogate pair; models sometimes write both. */
-function storable(text: string): string {
-  return text.replaceAll('\0', '').toWellFormed();
+function refused(pairingCode: string | null): AppError {
+  return pairingCode === null
+    ? new AppError('access_denied', 'This user may not speak to this bot.')
+    : new AppError('access_denied', 'An operator has to approve this user first.', { pairingCode });
 }
 
 function hashRequest(message: IncomingMessage): Buffer {
   return createHash('sha256').update(`${message.userId}\0${message.text}`).digest();
 }
 
-function logTurn(chat: Chat, turn: FinishedTurn, log: ContextLog): void {
-  chat.logger.info(
-    {
-      turn_id: turn.turnId,
-      session_id: turn.sessionId,
-      attempt: turn.attempt,
-      model: turn.model,
-      finish_reason: turn.finishReason,
-      latency_ms: turn.latencyMs,
-      prompt_tokens: turn.promptTokens ?? log.prompt_tokens_estimated,
-      completion_tokens: turn.completionTokens ?? turn.tokens,
-      window_messages: log.window.messages,
-      left_out: log.left_out.messages,
-    },
-    'turn answered',
+/** The counter is as the turn read it, and its reply was added since; whatever did not fit into the prompt cannot wait. */
+function needsSummary(chat: Chat, { memory }: Claim, log: ContextLog): boolean {
+  const reply = 1;
+  return (
+    memory.messages_since_summary + reply >= chat.settings.summaryThreshold ||
+    log.left_out.messages > 0
   );
 }

@@ -59,7 +59,7 @@ async function recoverTurns(chat: Chat): Promise<void> {
   if (chat.closing.signal.aborted) return;
   for (const orphan of await listOrphanedTurns(chat.db, RECOVER_AT_ONCE)) {
     if (chat.running.has(orphan.id)) continue;
-    if (orphan.attempts >= MAX_ATTEMPTS) {
+    if (orphan.state === 'answering' && orphan.attempts >= MAX_ATTEMPTS) {
       await endTurn(chat.db, { turnId: orphan.id, attempt: orphan.attempts }, gaveUp);
       continue;
     }

@@ -3,7 +3,7 @@
  * it is for the offline model and the logs, and is never sent to a provider.
  */
 export interface PromptMessage {
-  part: 'instruction' | 'summary' | 'window' | 'recalled' | 'message';
+  part: 'instruction' | 'summary' | 'window' | 'recalled' | 'message' | 'to-summarize';
   role: 'system' | 'user' | 'assistant';
   content: string;
 }
@@ -13,6 +13,8 @@ export interface CompleteOptions {
   signal: AbortSignal;
   /** Where given, the answer is streamed: called with each piece of text in order, never with an empty one. */
   onDelta?: (text: string) => void;
+  /** The answer is cut off there (`finishReason` `length`). Without it the model's own limit holds. */
+  maxTokens?: number;
 }
 
 /** A whole, non-empty answer. Token counts and cost are the provider's own, absent where it gives none. */

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { CompleteOptions, Completion, Model, PromptMessage } from './model.ts';
+import { quoteSummary } from './offline-summary.ts';
 import { relevanceOf, wordsOf } from './relevance.ts';
 
 const mark = '[offline]';
@@ -23,10 +24,10 @@ export function createOfflineModel(): Model {
 
 async function complete(
   prompt: PromptMessage[],
-  { signal, onDelta }: CompleteOptions,
+  { signal, onDelta, maxTokens }: CompleteOptions,
 ): Promise<Completion> {
   signal.throwIfAborted();
-  const text = `${mark} ${answer(prompt)}`;
+  const text = quoteSummary(prompt, maxTokens) ?? `${mark} ${answer(prompt)}`;
   if (onDelta !== undefined) {
     for (const word of text.split(/(?<=\s)/)) {
       onDelta(word);

@@ -10,6 +10,10 @@ export function isOpenRouter(baseUrl: string): boolean {
   return new URL(baseUrl).hostname === 'openrouter.ai';
 }
 
+export function isOpenAi(baseUrl: string): boolean {
+  return new URL(baseUrl).hostname === 'api.openai.com';
+}
+
 export interface Connection {
   /**
    * The client for one attempt that must be over at `deadline` (in `performance.now()` time). It retries

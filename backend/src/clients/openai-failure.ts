@@ -5,6 +5,9 @@ import { isOpenRouter } from './openai-connection.ts';
 import type { OpenAiConfig } from './openai-connection.ts';
 import { retryAfterSeconds } from './retry-after.ts';
 
+/** The request itself or the key is refused. */
+const permanentStatuses = new Set([400, 401, 403, 404, 413, 422]);
+
 /** `model_failed` with one line that may be shown to anybody; the provider's own error is the cause. */
 export function describeFailure(
   error: unknown,
@@ -15,6 +18,7 @@ export function describeFailure(
   const wait = error instanceof APIError && error.headers && retryAfterSeconds(error.headers);
   return new AppError('model_failed', `${model}: ${reasonOf(error, prompt, config)}`, {
     cause: error,
+    isPermanent: error instanceof APIError && permanentStatuses.has(error.status ?? 0),
     retryAfterSeconds: typeof wait === 'number' ? Math.ceil(wait) : undefined,
   });
 }
@@ -34,6 +38,7 @@ export function joinFailures(failures: AppError[]): AppError {
   return new AppError(last.code, failures.map((failure) => failure.message).join('; '), {
     cause: new AggregateError(failures),
     retryAfterSeconds: waits.length > 0 ? Math.min(...waits) : undefined,
+    isPermanent: failures.every((failure) => failure.details.isPermanent),
   });
 }
 

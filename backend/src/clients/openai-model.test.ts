@@ -114,8 +114,12 @@ test('sends the prompt with the leading system messages as one, and nothing abou
 });
 
 test('asks for the cost at OpenRouter only', () => {
-  expect(toRequest('https://openrouter.ai/api/v1', 'm', prompt).usage).toEqual({ include: true });
-  expect(toRequest('http://127.0.0.1:11434/v1', 'm', prompt)).not.toHaveProperty('usage');
+  expect(toRequest('https://openrouter.ai/api/v1', 'm', prompt, undefined).usage).toEqual({
+    include: true,
+  });
+  expect(toRequest('http://127.0.0.1:11434/v1', 'm', prompt, undefined)).not.toHaveProperty(
+    'usage',
+  );
 });
 
 test('sends the configured key, and without one none at all, whatever the environment holds', async () => {

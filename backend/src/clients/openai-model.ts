@@ -48,13 +48,13 @@ async function attempt(
   connection: Connection,
   config: OpenAiConfig,
   prompt: PromptMessage[],
-  { signal, onDelta }: CompleteOptions,
+  { signal, onDelta, maxTokens }: CompleteOptions,
   { model, shareEnd, end }: { model: string; shareEnd: number; end: number },
 ): Promise<Outcome> {
   signal.throwIfAborted();
   const deadline = startDeadline(shareEnd, signal);
   const client = connection.clientUntil(shareEnd);
-  const request = toRequest(config.baseUrl, model, prompt);
+  const request = toRequest(config.baseUrl, model, prompt, maxTokens);
   let started = false;
   const emit = (text: string) => {
     if (!started) deadline.extendTo(end);

@@ -1,17 +1,31 @@
 import type { PromptMessage } from './model.ts';
-import { isOpenRouter } from './openai-connection.ts';
+import { isOpenAi, isOpenRouter } from './openai-connection.ts';
 
 export interface AnswerRequest {
   model: string;
   messages: { role: PromptMessage['role']; content: string }[];
+  max_tokens?: number;
+  /** What OpenAI itself calls it; others know the older name only. */
+  max_completion_tokens?: number;
   /** OpenRouter's own: adds the cost to the usage. */
   usage?: { include: true };
 }
 
 /** The body of the request, without what only a stream needs. */
-export function toRequest(baseUrl: string, model: string, prompt: PromptMessage[]): AnswerRequest {
-  const request = { model, messages: toMessages(prompt) };
-  return isOpenRouter(baseUrl) ? { ...request, usage: { include: true } } : request;
+export function toRequest(
+  baseUrl: string,
+  model: string,
+  prompt: PromptMessage[],
+  maxTokens?: number,
+): AnswerRequest {
+  // OpenAI's newer models refuse the name that every other server knows.
+  const limit = isOpenAi(baseUrl) ? 'max_completion_tokens' : 'max_tokens';
+  return {
+    model,
+    messages: toMessages(prompt),
+    ...(maxTokens === undefined ? {} : { [limit]: maxTokens }),
+    ...(isOpenRouter(baseUrl) ? { usage: { include: true as const } } : {}),
+  };
 }
 
 /** Leading system messages become one: the chat templates of vLLM and llama.cpp refuse a second. */

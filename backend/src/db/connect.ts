@@ -28,8 +28,10 @@ export function connect(
     query_timeout: QUERY_TIMEOUT_MS,
     application_name: 'llm-bot-core',
   });
-  // Without a listener, a connection that breaks while idle would end the process.
+  // Without a listener, a connection that breaks while idle, or between two statements of its
+  // user, would end the process. The user's next statement fails; the pool drops the connection.
   pool.on('error', (error) => options.onIdleError?.(error));
+  pool.on('connect', (client) => client.on('error', () => {}));
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
   return { db, pool, close: () => db.destroy() };
 }

@@ -42,6 +42,23 @@ export interface ChatSessions {
    * number of messages after the latest summary's last_message_id; kept by triggers
    */
   messages_since_summary: Generated<number>;
+  /**
+   * why the last try to summarise failed; gone with the next summary
+   */
+  summary_error: string | null;
+  summary_failed_at: Timestamp | null;
+  /**
+   * jobs in a row that gave up
+   */
+  summary_failures: Generated<number>;
+  /**
+   * not tried again before then; null it to have it tried at once
+   */
+  summary_retry_at: Timestamp | null;
+  /**
+   * since when there are messages after the latest summary; kept by a trigger
+   */
+  unsummarized_since: Timestamp | null;
   user_id: string;
 }
 
@@ -116,8 +133,31 @@ export interface Turns {
    */
   text: string | null;
   tokens: number | null;
+  tokens_reserved: Generated<number>;
   user_id: string;
   user_message_id: Int8 | null;
+}
+
+export interface Users {
+  access: Generated<string>;
+  created_at: Generated<Timestamp>;
+  /**
+   * this user's own budget; null is DAILY_TOKEN_BUDGET, 0 is none
+   */
+  daily_token_budget: number | null;
+  id: string;
+  pairing_code: string | null;
+  rate_allowance: number | null;
+  rate_counted_at: Timestamp | null;
+  /**
+   * this user's own limit; null is RATE_LIMIT_PER_MINUTE, 0 is none
+   */
+  rate_limit_per_minute: number | null;
+  /**
+   * on usage_day (UTC)
+   */
+  tokens_used: Generated<number>;
+  usage_day: Timestamp | null;
 }
 
 export interface DB {
@@ -126,4 +166,5 @@ export interface DB {
   embeddings: Embeddings;
   messages: Messages;
   turns: Turns;
+  users: Users;
 }

@@ -130,10 +130,10 @@ export async function listStoppedTurns(db: Db, turnIds: string[]): Promise<strin
 export async function listOrphanedTurns(
   db: Db,
   limit: number,
-): Promise<{ id: string; chat_id: string; session_id: string; attempts: number }[]> {
+): Promise<{ id: string; chat_id: string; session_id: string; state: string; attempts: number }[]> {
   return await db
     .selectFrom('turns')
-    .select(['id', 'chat_id', 'session_id', 'attempts'])
+    .select(['id', 'chat_id', 'session_id', 'state', 'attempts'])
     .where('state', 'in', ['received', 'answering'])
     .where('lease_expires_at', '<', sql<Date>`now()`)
     .orderBy('id')

@@ -4,6 +4,7 @@ import { requestId } from 'hono/request-id';
 import type { Chat } from '#src/chat/chat.ts';
 import { AppError } from '#src/errors.ts';
 import type { FieldError } from '#src/errors.ts';
+import { addAccessRoutes } from './access-routes.ts';
 import { requireApiKey, requireJson, requireLocalHost } from './guards.ts';
 import { addChatRoutes } from './chat-routes.ts';
 import { addDeliveryRoutes } from './delivery-routes.ts';
@@ -50,6 +51,7 @@ export function createApp(chat: Chat, settings: HttpSettings): OpenAPIHono<HttpE
   addChatRoutes(app, chat);
   addTurnRoutes(app, chat);
   addDeliveryRoutes(app, chat);
+  addAccessRoutes(app, chat);
   addOpenApiDocument(app);
   return app;
 }

@@ -36,7 +36,7 @@ export function addChatRoutes(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
   app.openapi(resetRoute, async (c) => {
     const { chat_id: chatId, session_id: sessionId } = c.req.valid('json');
     const count = await resetSession(
-      chat.db,
+      chat,
       chatId === undefined ? { sessionId: sessionId ?? '' } : { chatId },
     );
     return c.json({ status: 'ok' as const, reset_sessions: count }, 200);
@@ -88,7 +88,10 @@ const handleRoute = createRoute({
     },
     ...problems(
       [
+        'access_denied',
         'validation_failed',
+        'rate_limited',
+        'budget_exhausted',
         'idempotency_mismatch',
         'turn_cancelled',
         'reply_deleted',
@@ -145,6 +148,7 @@ const forgetRoute = createRoute({
           conversation_summaries: z.int(),
           turns: z.int(),
           embeddings: z.int(),
+          users: z.int(),
         }),
       }),
       'How many rows were erased, by table',

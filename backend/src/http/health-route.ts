@@ -4,19 +4,37 @@ import type { Chat } from '#src/chat/chat.ts';
 import { checkHealth } from '#src/chat/check-health.ts';
 import type { HttpEnv } from './env.ts';
 import { json } from './responses.ts';
+import { ProblemBody } from './schemas.ts';
 
 export function addHealthRoute(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
   app.openapi(healthRoute, async (c) => {
-    const health = await checkHealth(chat);
-    return c.json(health, health.status === 'ok' ? 200 : 503);
+    return c.json(await checkHealth(chat), 200);
   });
 }
 
 const Health = z
   .object({
-    status: z.enum(['ok', 'down']),
-    database: z.object({ status: z.enum(['ok', 'down']) }),
+    status: z.enum(['ok', 'degraded']),
+    database: z.object({ status: z.literal('ok') }),
     model: z.object({ name: z.string() }),
+    queue: z
+      .object({
+        backend: z.enum(['redis', 'postgres']),
+        status: z.enum(['ok', 'down']),
+        waiting: z.int().nullable(),
+        active: z.int().nullable(),
+        delayed: z.int().nullable(),
+      })
+      .nullable()
+      .openapi({ description: 'Jobs; null where SUMMARY_MODE needs no queue' }),
+    summaries: z
+      .object({
+        mode: z.enum(['queue', 'inline', 'off']),
+        waiting: z.int().openapi({ description: 'Conversations past SUMMARY_THRESHOLD' }),
+        oldest_waiting_seconds: z.int().nullable(),
+        failed: z.int().openapi({ description: 'Conversations whose last try failed' }),
+      })
+      .nullable(),
   })
   .openapi('Health');
 
@@ -26,7 +44,13 @@ const healthRoute = createRoute({
   summary: 'Is the service able to answer',
   security: [],
   responses: {
-    200: json(Health, 'Every required dependency answers'),
-    503: json(Health, 'A required dependency is down'),
+    200: json(
+      Health,
+      'Every required dependency answers; `degraded` where an optional one does not',
+    ),
+    503: {
+      description: '`database_unavailable`: a required dependency is down',
+      content: { 'application/problem+json': { schema: ProblemBody } },
+    },
   },
 });

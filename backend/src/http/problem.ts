@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { RequestError } from '@hono/node-server';
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { AppError, asAppError, errorCodes } from '#src/errors.ts';
@@ -12,30 +14,48 @@ export interface Problem {
   code: string;
   request_id: string;
   errors?: { path: string; message: string }[];
+  pairing_code?: string;
+  /** Seconds, as in the Retry-After header; a stream's `error` event has no header. */
+  retry_after?: number;
 }
 
 export function toProblem(error: unknown, requestId: string): Problem {
   const known = asAppError(error);
   const { status, title } = errorCodes[known.code];
   return {
-    type: 'about:blank',
+    type: `urn:llm-bot-core:problem:${known.code}`,
     title,
     status,
     detail: known.message,
     code: known.code,
     request_id: requestId,
-    ...(known.details.errors === undefined ? {} : { errors: known.details.errors }),
+    errors: known.details.errors,
+    pairing_code: known.details.pairingCode,
+    retry_after: known.details.retryAfterSeconds,
   };
 }
 
-/** The only writer of error responses. */
+/** The writer of error responses. */
 export function respondWithProblem(c: Context<HttpEnv>, error: unknown): Response {
   const known = asAppError(fromHono(error));
   if (known.code === 'internal_error') {
     c.var.logger.error({ err: known.cause ?? known }, 'request failed');
   }
-  const problem = toProblem(known, c.var.requestId);
   c.set('problemCode', known.code);
+  return problemResponse(known, c.var.requestId);
+}
+
+/** For what never reaches the app: a target or Host header that makes no URL. */
+export function respondToBrokenRequest(error: unknown): Response {
+  const known =
+    error instanceof RequestError
+      ? new AppError('malformed_request', 'The request target or the Host header is not valid.')
+      : asAppError(error);
+  return problemResponse(known, randomUUID());
+}
+
+function problemResponse(known: AppError, requestId: string): Response {
+  const problem = toProblem(known, requestId);
   const headers = new Headers({ 'content-type': 'application/problem+json' });
   if (known.code === 'unauthorized') headers.set('www-authenticate', 'Bearer');
   if (known.details.retryAfterSeconds !== undefined) {

@@ -5,6 +5,7 @@ import { ProblemBody } from './schemas.ts';
 
 /** What any call may answer; `requireLocalHost` and `requireApiKey` stand before all of them. */
 const always: ErrorCode[] = [
+  'malformed_request',
   'unauthorized',
   'host_not_allowed',
   'internal_error',

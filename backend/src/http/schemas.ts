@@ -60,6 +60,10 @@ export const ForgetBody = z
   )
   .openapi('ForgetRequest');
 
+export const ApproveBody = z
+  .object({ pairing_code: id.openapi({ example: 'K7PQ2MXW4T' }) })
+  .openapi('ApproveRequest');
+
 export const ChatParams = z.object({ chat_id: id });
 export const TurnParams = z.object({ turn_id: rowId });
 export const MessageParams = z.object({ message_id: rowId });
@@ -94,5 +98,7 @@ export const ProblemBody = z
     code: z.string(),
     request_id: z.string(),
     errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+    pairing_code: z.string().optional(),
+    retry_after: z.int().optional().openapi({ description: 'Seconds' }),
   })
   .openapi('Problem', { description: 'RFC 9457' });

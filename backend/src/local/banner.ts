@@ -7,40 +7,44 @@ export interface Running {
   databaseFolder: string | undefined;
   /** Where the log goes, where it is not stdout. */
   logFile: string | undefined;
-  dataFolder: string;
 }
 
-/** The text a newcomer sees after `pnpm start`: what runs on what, where it is, and what to set instead. */
+/** The text a newcomer sees after `pnpm start`: where to go, what answers, and where the data is. */
 export function banner(config: Config, running: Running): string {
-  const rows: [name: string, value: string, hint?: string][] = [
-    ['API', running.apiUrl],
-    ['Database', database(config, running), config.databaseUrl ? undefined : 'DATABASE_URL'],
-    ['Queue', 'none yet'],
+  const rows = [
+    ['Chat page', `${running.apiUrl}/`],
+    ['API', `${running.apiUrl}/v1, described in ${running.apiUrl}/openapi.json`],
+    ['Model', ...model(config.model)],
+    ['Database', database(config, running)],
+    ['Queue', queue(config)],
     ['Recall', 'off'],
-    [
-      'Model',
-      model(config.model),
-      config.model.kind === 'offline'
-        ? 'OPENROUTER_API_KEY, or LLM_BASE_URL and LLM_MODEL'
-        : undefined,
-    ],
-    ['Data folder', running.dataFolder, 'DATA_DIR'],
+    ...(running.logFile === undefined ? [] : [['Log', running.logFile]]),
   ];
-  if (running.logFile !== undefined) rows.push(['Log', running.logFile]);
-  const lines = rows.map(([name, value, hint]) => {
-    const change = hint === undefined ? '' : `  (to change it, set ${hint})`;
-    return `  ${name.padEnd(13)}${value}${change}`;
-  });
-  return `\nLLM Bot Core is running. Ctrl-C stops it.\n\n${lines.join('\n')}\n\n`;
+  const lines = rows.map(([name = '', ...values]) => `  ${name.padEnd(11)}${values.join(indent)}`);
+  return `\n  LLM Bot Core is running. Ctrl-C stops it.\n\n${lines.join('\n')}\n\n`;
 }
+
+const indent = `\n${' '.repeat(13)}`;
 
 function database({ databaseUrl }: Config, { databaseFolder }: Running): string {
-  if (databaseUrl === undefined) return `embedded PostgreSQL 18 in ${databaseFolder}`;
+  if (databaseUrl === undefined)
+    return `embedded PostgreSQL 18, its data in ${databaseFolder}; another with DATABASE_URL`;
   const { host, pathname } = new URL(databaseUrl);
   return `PostgreSQL at ${host}${pathname}`;
 }
 
-function model(config: ModelConfig): string {
-  if (config.kind === 'offline') return 'offline, quotes what it remembers';
-  return `${config.models.join(', then ')} at ${new URL(config.baseUrl).host}`;
+function queue({ summaries, redisUrl }: Config): string {
+  if (summaries.mode !== 'queue') return `none, because SUMMARY_MODE is ${summaries.mode}`;
+  if (redisUrl === undefined) return 'in PostgreSQL; on Redis with REDIS_URL';
+  return `Redis at ${new URL(redisUrl).host}`;
+}
+
+function model(config: ModelConfig): string[] {
+  if (config.kind === 'offline') {
+    return [
+      'offline, quotes what it remembers; for real answers put into .env:',
+      'OPENROUTER_API_KEY, or LLM_BASE_URL and LLM_MODEL',
+    ];
+  }
+  return [`${config.models.join(', then ')} at ${new URL(config.baseUrl).host}`];
 }

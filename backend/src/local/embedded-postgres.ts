@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../logger.ts';
@@ -37,9 +37,12 @@ const settings = {
   log_checkpoints: 'off',
 };
 
+/** What a dead PostgreSQL leaves running needs a moment to be gone before another can start. */
+const REVIVE_TRIES = 10;
+
 /**
  * Runs PostgreSQL on `<dataDir>/postgres`, which is made on the first start. One that a killed start
- * left running is adopted. Rejects with {@link StartError} where the folder cannot be used or is in use.
+ * left running is adopted; one that dies is started again. Rejects with {@link StartError} where the folder cannot be used or is in use.
  */
 export async function startEmbeddedPostgres(options: {
   dataDir: string;
@@ -54,11 +57,21 @@ export async function startEmbeddedPostgres(options: {
     url,
     folder: cluster.folder,
     async stop() {
-      lock.letGo();
+      await lock.letGo();
       await stopPostmaster(cluster, postmaster);
       process.off('exit', abandon);
     },
   };
+}
+
+/** The one that lies in a data folder; `url` only where it runs, by whomever it was started. */
+export async function findEmbeddedPostgres(
+  dataDir: string,
+): Promise<{ url: string | undefined } | undefined> {
+  const folder = await realpath(join(dataDir, 'postgres')).catch(() => undefined);
+  if (folder === undefined) return undefined;
+  const postmaster = await findPostmaster({ folder });
+  return { url: postmaster && (await clusterUrl({ folder }, postmaster.port)) };
 }
 
 async function openCluster(dataDir: string): Promise<Cluster> {
@@ -102,7 +115,7 @@ async function takeOver(
       const running = await findPostmaster(cluster);
       const postmaster = running ?? (started = await startPostmaster(cluster));
       const url = await clusterUrl(cluster, postmaster.port);
-      const lock = await takeOwnerLock(url, logger);
+      const lock = await takeOwnerLock(url, reviver(cluster, postmaster, logger), logger);
       if (typeof lock !== 'number') return { postmaster, url, lock };
       throw new StartError(
         `DATA_DIR: another start already runs on ${cluster.folder} (process ${lock}); stop it, or set DATA_DIR to another folder`,
@@ -116,6 +129,25 @@ async function takeOver(
       await sleep(500);
     }
   }
+}
+
+/**
+ * Starts PostgreSQL again on its port where it has died: killed for its memory, for instance.
+ * `postmaster` then names the new one. Gives up after some failures in a row, and says so.
+ */
+function reviver(cluster: Cluster, postmaster: Postmaster, logger?: Logger): () => Promise<void> {
+  let triesLeft = REVIVE_TRIES;
+  return async () => {
+    if (triesLeft === 0 || (await findPostmaster(cluster)) !== undefined) return;
+    try {
+      Object.assign(postmaster, await startPostmaster(cluster, postmaster.port));
+      triesLeft = REVIVE_TRIES;
+      logger?.warn('the embedded PostgreSQL had died; it was started again');
+    } catch (error) {
+      triesLeft -= 1;
+      if (triesLeft === 0) logger?.error(explain(error, cluster).message);
+    }
+  };
 }
 
 /**

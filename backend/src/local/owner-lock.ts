@@ -8,25 +8,33 @@ const lockKey = 7_205_918;
 
 /** Held for as long as this process uses the cluster. Whoever finds it free may adopt the cluster. */
 export interface OwnerLock {
-  /** From now on a closed connection is expected. The lock itself ends with PostgreSQL or with us. */
-  letGo(): void;
+  /** From now on a closed connection is expected, and nothing is revived. The lock itself ends with PostgreSQL or with us. */
+  letGo(): Promise<void>;
 }
 
 /**
  * Takes the lock, or resolves with the pid of the process that holds it. It belongs to a database
- * session, so it ends with its holder even on kill -9; a lost session is taken up again.
+ * session, so it ends with its holder even on kill -9. A lost session is taken up again, after
+ * `revive` has brought back a PostgreSQL that died.
  */
-export async function takeOwnerLock(url: string, logger?: Logger): Promise<OwnerLock | number> {
+export async function takeOwnerLock(
+  url: string,
+  revive: () => Promise<void>,
+  logger?: Logger,
+): Promise<OwnerLock | number> {
   const expected = new AbortController();
+  let regaining: Promise<void> | undefined;
   const hold = (client: Client) => {
     client.once('end', () => {
-      if (!expected.signal.aborted) void regain();
+      if (!expected.signal.aborted) regaining = regain();
     });
   };
   const regain = async () => {
     logger?.warn('the owner session of the embedded PostgreSQL was lost; taking it up again');
-    while (!expected.signal.aborted) {
-      await sleep(1_000, undefined, { ref: false });
+    for (;;) {
+      await sleep(1_000, undefined, { ref: false, signal: expected.signal }).catch(() => {});
+      if (expected.signal.aborted) return;
+      await revive();
       const session = await openSession(url).catch(() => undefined);
       if (session instanceof Client) return hold(session);
     }
@@ -36,7 +44,12 @@ export async function takeOwnerLock(url: string, logger?: Logger): Promise<Owner
     const session = await openSession(url);
     if (session instanceof Client) {
       hold(session);
-      return { letGo: () => expected.abort() };
+      return {
+        async letGo() {
+          expected.abort();
+          await regaining;
+        },
+      };
     }
     if (isAlive(session)) return session;
     // Its holder was just killed; PostgreSQL is about to notice.

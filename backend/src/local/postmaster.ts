@@ -23,12 +23,12 @@ export async function findPostmaster({
   return (await isRunning(postmaster.pid, folder)) ? postmaster : undefined;
 }
 
-/** Starts PostgreSQL on a free port and resolves once it accepts connections. It outlives us. */
-export async function startPostmaster(cluster: Cluster): Promise<Postmaster> {
+/** Starts PostgreSQL, on a free port unless one is given, and resolves once it accepts connections. It outlives us. */
+export async function startPostmaster(cluster: Cluster, port?: number): Promise<Postmaster> {
   const { folder, programs, account } = cluster;
   // Left by a crash, and its pid may be another program's by now: PostgreSQL would not start then.
   await rm(pidFile(folder), { force: true });
-  const flags = ['-D', folder, '-l', logFile(folder), '-o', `-p ${await freePort()}`];
+  const flags = ['-D', folder, '-l', logFile(folder), '-o', `-p ${port ?? (await freePort())}`];
   const logged = (await readLog(folder)).length;
   try {
     await runProgram(programs.pg_ctl, ['start', '-s', '-w', '-t', '600', ...flags], {

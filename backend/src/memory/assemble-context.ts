@@ -1,6 +1,7 @@
 import type { PromptMessage } from '#src/clients/model.ts';
 import type { Memory, WindowMessage } from '#src/db/memory.ts';
 import { countTokens, MESSAGE_OVERHEAD_TOKENS } from './count-tokens.ts';
+import { quote } from './quote.ts';
 
 /** An older message or summary sentence that was found to matter for the turn. */
 export interface RecalledMemory {
@@ -158,12 +159,6 @@ function recalledPart(recalled: RecalledMemory[]): CountedPart {
       ...lines,
     ].join('\n'),
   );
-}
-
-/** Text inside cannot end its own quotation: the tag's name is broken wherever it stands in it. */
-function quote(tag: string, attributes: string, content: string): string {
-  const inert = content.replaceAll(new RegExp(`<(?=/?${tag})`, 'gi'), '‹');
-  return `<${tag} ${attributes}>\n${inert}\n</${tag}>`;
 }
 
 function sum(parts: { tokens: number }[]): number {

@@ -5,7 +5,7 @@ import type { Kysely } from 'kysely';
  * The turn's statements. They are functions because each of their inner statements sees what was
  * committed before it: after waiting for the session's lock they read the memory as it is now,
  * where one large statement would read it as it was before the wait. And it is one round trip.
- * Lock order everywhere: the session, then its turns and messages.
+ * Lock order everywhere: the chat where a turn may begin, the session, then its turns and messages.
  */
 export async function up(db: Kysely<never>): Promise<void> {
   // The newest summary, and every message after it; where those are fewer than p_history_limit,
@@ -21,6 +21,7 @@ export async function up(db: Kysely<never>): Promise<void> {
       watermark bigint;
       unanswered bigint[];
       window_start bigint;
+      recent record;
     begin
       select id, version, content, last_message_id into summary from conversation_summaries
         where session_id = p_session_id order by version desc limit 1;
@@ -35,25 +36,28 @@ export async function up(db: Kysely<never>): Promise<void> {
         order by id desc offset p_history_limit - 1 limit 1;
       window_start := least(watermark + 1, coalesce(window_start, 0));
 
+      select coalesce(json_agg(json_build_object(
+            'id', id::text, 'role', role, 'content', content, 'tokens', tokens) order by id), '[]') as messages,
+          coalesce(max(running_tokens), 0) as tokens
+        into recent
+        from (
+          select id, role, content, tokens,
+              sum(coalesce(tokens, length(content) / 3) + 4) over (order by id desc) as running_tokens
+            from (
+              select id, role, content, tokens from messages
+                where session_id = p_session_id and id < p_before and id >= window_start
+                  and id <> all (unanswered)
+                order by id desc limit p_token_budget / 4
+            ) as newest
+        ) as counted
+        where running_tokens <= p_token_budget;
+
       return json_build_object(
         'summary', case when summary.id is not null then json_build_object(
           'id', summary.id::text, 'version', summary.version, 'content', summary.content,
           'last_message_id', summary.last_message_id::text) end,
-        'window', coalesce((
-          select json_agg(json_build_object(
-              'id', id::text, 'role', role, 'content', content, 'tokens', tokens) order by id)
-            from (
-              select id, role, content, tokens,
-                  sum(coalesce(tokens, 0) + 4) over (order by id desc) as running_tokens
-                from (
-                  select id, role, content, tokens from messages
-                    where session_id = p_session_id and id < p_before and id >= window_start
-                      and id <> all (unanswered)
-                    order by id desc limit p_token_budget / 4
-                ) as newest
-            ) as counted
-            where running_tokens <= p_token_budget
-        ), '[]'),
+        'window', recent.messages,
+        'tokens', recent.tokens + coalesce(length(summary.content) / 3, 0),
         'messages_since_summary', (
           select messages_since_summary from chat_sessions where id = p_session_id),
         'unanswered_since_summary', (
@@ -61,21 +65,48 @@ export async function up(db: Kysely<never>): Promise<void> {
       );
     end $$`.execute(db);
 
+  // Until the transaction ends, no other turn of the chat begins or is put into the queue. The
+  // session's lock is not enough: after a reset, a chat has turns in its old session and its new one.
+  await sql`
+    create function lock_chat(p_chat_id text) returns void language sql as $$
+      select pg_advisory_xact_lock(hashtextextended(p_chat_id, 0))
+    $$`.execute(db);
+
   // Stores a message's turn, and begins it where no earlier turn of the chat is unfinished.
   // outcome: begun (with its memory), waiting (durably stored, its place comes later),
-  // known (this client message id has a turn already).
+  // known (this client message id has a turn already), refused (the user may not speak).
+  // Raises LB001 rate_limited, whose detail is the seconds to wait, and LB001 budget_exhausted:
+  // then nothing of the turn remains.
+  // p_limits: access (open, allowlist, pairing), listed, rate (messages a minute), budget (tokens
+  // a day), fixed_tokens (what a turn costs beside its memory and message).
   await sql`
     create function open_turn(
       p_chat_id text, p_user_id text, p_channel text, p_client_message_id text,
       p_request_hash bytea, p_text text, p_tokens integer, p_lease interval,
-      p_history_limit integer, p_token_budget integer
+      p_history_limit integer, p_token_budget integer, p_limits jsonb
     ) returns json language plpgsql as $$
     declare
       v_session_id uuid;
       v_turn_id bigint;
       v_message_id bigint;
       v_locked boolean;
+      v_user record;
+      v_pairing_code text;
+      v_wait integer;
+      v_memory json;
     begin
+      select access, rate_limit_per_minute, daily_token_budget into v_user
+        from users where id = p_user_id;
+      if p_limits->>'access' <> 'open' or v_user.access = 'blocked' then
+        v_pairing_code := refuse_access(
+          p_user_id, p_limits->>'access', (p_limits->>'listed')::boolean);
+        if v_pairing_code is not null then
+          return json_build_object(
+            'outcome', 'refused', 'pairing_code', nullif(v_pairing_code, ''));
+        end if;
+      end if;
+
+      perform lock_chat(p_chat_id);
       loop
         select id into v_session_id from chat_sessions
           where chat_id = p_chat_id and is_active for no key update;
@@ -91,6 +122,13 @@ export async function up(db: Kysely<never>): Promise<void> {
           on conflict do nothing returning id into v_session_id;
         exit when found;
       end loop;
+
+      if coalesce(v_user.rate_limit_per_minute, (p_limits->>'rate')::integer) > 0 then
+        v_wait := take_rate(p_user_id, (p_limits->>'rate')::integer);
+        if v_wait > 0 then
+          raise exception using errcode = 'LB001', message = 'rate_limited', detail = v_wait;
+        end if;
+      end if;
 
       if exists (select from turns where chat_id = p_chat_id and state = 'answering')
         or exists (select from turns where chat_id = p_chat_id and state = 'received') then
@@ -110,30 +148,39 @@ export async function up(db: Kysely<never>): Promise<void> {
         values (v_session_id, p_chat_id, p_user_id, p_client_message_id, p_request_hash,
           'answering', v_message_id, 1, now() + p_lease)
         returning id into v_turn_id;
+      v_memory := read_memory(v_session_id, v_message_id, p_history_limit, p_token_budget);
+      if coalesce(v_user.daily_token_budget, (p_limits->>'budget')::integer) > 0
+        and not reserve_tokens(v_turn_id, p_user_id, (p_limits->>'budget')::integer,
+          (p_limits->>'fixed_tokens')::integer + p_tokens + (v_memory->>'tokens')::integer) then
+        raise exception using errcode = 'LB001', message = 'budget_exhausted';
+      end if;
       return json_build_object(
         'outcome', 'begun', 'turn_id', v_turn_id::text, 'session_id', v_session_id,
-        'attempt', 1, 'message_id', v_message_id::text,
-        'memory', read_memory(v_session_id, v_message_id, p_history_limit, p_token_budget));
+        'attempt', 1, 'message_id', v_message_id::text, 'memory', v_memory);
     end $$`.execute(db);
 
   // Claims a stored turn: one that waited, one whose claim expired, one that failed and is tried
-  // again. outcome: begun, waiting (another turn of the chat comes first, or another process
-  // answers this one), ended.
+  // again (p_retry: only then is a failure not its end). outcome: begun, waiting (another turn of
+  // the chat comes first, or another process answers this one), ended.
   await sql`
     create function begin_turn(
-      p_turn_id bigint, p_lease interval, p_history_limit integer, p_token_budget integer
+      p_turn_id bigint, p_retry boolean, p_lease interval, p_history_limit integer,
+      p_token_budget integer, p_limits jsonb
     ) returns json language plpgsql as $$
     declare
       v_session record;
       v_turn turns;
+      v_message record;
       v_message_id bigint;
-      v_text text;
+      v_memory json;
     begin
+      perform lock_chat(chat_id) from turns where id = p_turn_id;
       select s.id, s.last_message_id into v_session from turns t
         join chat_sessions s on s.id = t.session_id
         where t.id = p_turn_id for no key update of s;
       select * into v_turn from turns where id = p_turn_id for no key update;
-      if not found or v_turn.state in ('answered', 'cancelled') then
+      if not found or v_turn.state in ('answered', 'cancelled')
+        or (v_turn.state = 'failed' and not p_retry) then
         return json_build_object('outcome', 'ended');
       end if;
       if v_turn.state = 'answering' and v_turn.lease_expires_at > now() then
@@ -161,21 +208,32 @@ export async function up(db: Kysely<never>): Promise<void> {
         insert into messages (session_id, role, content, tokens)
           values (v_turn.session_id, 'user', v_turn.text, v_turn.tokens)
           returning id into v_message_id;
-      elsif v_message_id < v_session.last_message_id then
-        -- The conversation went on without it: it takes its place where it is answered.
-        update messages set id = nextval('messages_id_seq') where id = v_message_id
+      elsif v_message_id < v_session.last_message_id
+        or v_message_id <= latest_watermark(v_turn.session_id) then
+        -- The conversation, or its summary, went on without it: it takes its place where it is
+        -- answered.
+        update messages set id = default where id = v_message_id
           returning id into v_message_id;
       end if;
-      select content into v_text from messages where id = v_message_id;
+      select content, coalesce(tokens, length(content) / 3) as tokens into v_message
+        from messages where id = v_message_id;
 
       update turns set state = 'answering', attempts = attempts + 1, text = null,
           user_message_id = v_message_id, lease_expires_at = now() + p_lease,
           cancel_requested_at = null, error_code = null, error = null, ended_at = null
         where id = p_turn_id;
+      v_memory := read_memory(v_turn.session_id, v_message_id, p_history_limit, p_token_budget);
+      if not reserve_tokens(p_turn_id, v_turn.user_id, (p_limits->>'budget')::integer,
+          (p_limits->>'fixed_tokens')::integer + v_message.tokens + (v_memory->>'tokens')::integer) then
+        update turns set state = 'failed', lease_expires_at = null, ended_at = now(),
+            error_code = 'budget_exhausted', error = 'The token budget of the day is used up.'
+          where id = p_turn_id;
+        return json_build_object('outcome', 'ended');
+      end if;
       return json_build_object(
         'outcome', 'begun', 'turn_id', p_turn_id::text, 'session_id', v_turn.session_id,
-        'attempt', v_turn.attempts + 1, 'message_id', v_message_id::text, 'text', v_text,
-        'memory', read_memory(v_turn.session_id, v_message_id, p_history_limit, p_token_budget));
+        'attempt', v_turn.attempts + 1, 'message_id', v_message_id::text,
+        'text', v_message.content, 'memory', v_memory);
     end $$`.execute(db);
 
   // Stores the reply of the attempt that still holds the claim, once. Returns the reply's
@@ -185,7 +243,8 @@ export async function up(db: Kysely<never>): Promise<void> {
     create function finish_turn(
       p_turn_id bigint, p_session_id uuid, p_attempt integer, p_reply text, p_tokens integer,
       p_offer_after interval, p_model text, p_finish_reason text, p_prompt_tokens integer,
-      p_completion_tokens integer, p_cost_usd numeric, p_latency_ms integer, p_context jsonb
+      p_completion_tokens integer, p_cost_usd numeric, p_latency_ms integer, p_context jsonb,
+      p_spent_tokens integer, p_limits jsonb
     ) returns bigint language plpgsql as $$
     declare
       v_channel text;
@@ -194,7 +253,7 @@ export async function up(db: Kysely<never>): Promise<void> {
     begin
       select channel into v_channel from chat_sessions
         where id = p_session_id for no key update;
-      select state, reply_message_id into v_turn from turns
+      select state, reply_message_id, user_id into v_turn from turns
         where id = p_turn_id and session_id = p_session_id and attempts = p_attempt
         for no key update;
       if v_turn.state = 'answered' then
@@ -213,6 +272,7 @@ export async function up(db: Kysely<never>): Promise<void> {
           completion_tokens = p_completion_tokens, cost_usd = p_cost_usd,
           latency_ms = p_latency_ms, context = p_context, ended_at = now()
         where id = p_turn_id;
+      perform spend_tokens(v_turn.user_id, p_spent_tokens, (p_limits->>'budget')::integer);
       return v_reply_id;
     end $$`.execute(db);
 }

@@ -94,7 +94,7 @@ export async function up(db: Kysely<never>): Promise<void> {
   // stays reserved when a process dies or a chat is erased.
   await sql`
     create function reserve_tokens(
-      p_turn_id bigint, p_user_id text, p_tokens integer, p_default_budget integer
+      p_turn_id bigint, p_user_id text, p_default_budget integer, p_tokens integer
     ) returns boolean language plpgsql as $$
     declare
       v_budget integer;

@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { finishTurn } from '#src/db/turn-statements.ts';
+import type { Claim, FinishedTurn } from '#src/db/turn-statements.ts';
+import { endTurn, releaseLeases } from '#src/db/turns.ts';
+import type { AppError } from '#src/errors.ts';
+import { asAppError } from '#src/errors.ts';
+import type { ContextLog } from '#src/memory/assemble-context.ts';
+import type { Chat } from './chat.ts';
+import { shuttingDown, stoppedByUser } from './running-turn.ts';
+
+/** Records why the turn has no reply. Returns the error for the callers. */
+export async function giveUp(
+  chat: Chat,
+  claim: Claim,
+  log: ContextLog,
+  error: unknown,
+): Promise<AppError> {
+  const problem = asAppError(error);
+  const held = { turnId: claim.turn_id, attempt: claim.attempt };
+  if (problem === shuttingDown) {
+    await releaseLeases(chat.db, [held]);
+    return problem;
+  }
+  await endTurn(chat.db, held, {
+    state: problem === stoppedByUser ? 'cancelled' : 'failed',
+    errorCode: problem.code,
+    error: problem.message,
+    context: log,
+  });
+  chat.logger.warn(
+    {
+      turn_id: claim.turn_id,
+      session_id: claim.session_id,
+      code: problem.code,
+      reason: problem.message,
+      err: problem.code === 'internal_error' ? error : undefined,
+    },
+    'turn ended without a reply',
+  );
+  return problem;
+}
+
+/**
+ * Stores the reply and returns its message id; undefined where the claim was lost. The statement is
+ * safe to repeat, and a short outage should not cost a written answer.
+ */
+export async function storeReply(
+  chat: Chat,
+  finished: FinishedTurn,
+  log: ContextLog,
+): Promise<string | undefined> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const replyId = await finishTurn(chat.pool, finished, chat.settings);
+      if (replyId !== undefined) logTurn(chat, finished, log);
+      return replyId;
+    } catch (error) {
+      if (attempt === 3 || asAppError(error).code !== 'database_unavailable') throw error;
+      await sleep(attempt * 300);
+    }
+  }
+}
+
+function logTurn(chat: Chat, turn: FinishedTurn, log: ContextLog): void {
+  chat.logger.info(
+    {
+      turn_id: turn.turnId,
+      session_id: turn.sessionId,
+      attempt: turn.attempt,
+      model: turn.model,
+      finish_reason: turn.finishReason,
+      latency_ms: turn.latencyMs,
+      prompt_tokens: turn.promptTokens ?? log.prompt_tokens_estimated,
+      completion_tokens: turn.completionTokens ?? turn.tokens,
+      window_messages: log.window.messages,
+      left_out: log.left_out.messages,
+    },
+    'turn answered',
+  );
+}

@@ -1,0 +1,110 @@
+import { createPostgresBackend, UnrecoverableError, Worker } from 'bullmq';
+import type { Job } from 'bullmq';
+import { Redis } from 'ioredis';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { asAppError } from '#src/errors.ts';
+import { noteSummaryFailure, summarizeSession } from '#src/memory/summarize-session.ts';
+import type { Summaries } from '#src/memory/summaries.ts';
+import { sweepSessions } from '#src/memory/sweep-sessions.ts';
+import { createOutageLog } from './outage-log.ts';
+import { postgresConnection, redisPrefix, SummarizePayload, summaryQueueName } from './queues.ts';
+import type { QueueStore, SummaryQueue } from './queues.ts';
+
+/** Summaries that one process has in the making at once. */
+const CONCURRENCY = 4;
+/** After this time without a sign of life a job counts as lost with its process and runs again. */
+const LOCK_MS = 10_000;
+/** How long a summary in the making may still take when the process is told to stop. */
+const DRAIN_MS = 5_000;
+/** How long a job that is cut off may take to be given back. */
+const CUT_OFF_MS = 500;
+
+/**
+ * Works on the queue, and keeps the sweep's schedule in it. `close` takes no more jobs and waits
+ * a moment for the running ones; what is cut off then runs again elsewhere.
+ */
+export async function startSummaryWorker(
+  store: QueueStore,
+  queue: SummaryQueue,
+  summaries: Summaries,
+  sweepMs: number,
+): Promise<{ close: () => Promise<void> }> {
+  const cutOff = new AbortController();
+  const { worker, disconnect } = openWorker(store, (job) =>
+    processJob(job, queue, summaries, cutOff.signal),
+  );
+  const outage = createOutageLog(summaries.logger, "the worker's queue");
+  worker.on('error', outage.failed);
+  worker.on('active', outage.worked);
+  if (store.backend === 'postgres') await worker.waitUntilReady();
+
+  const schedule = () => {
+    if (queue.isReady()) queue.scheduleSweep(sweepMs).catch(outage.failed);
+  };
+  schedule();
+  const timer = setInterval(schedule, Math.min(sweepMs, 10_000));
+  return {
+    async close() {
+      clearInterval(timer);
+      outage.end();
+      const closed = worker.close();
+      await Promise.race([closed, sleep(DRAIN_MS, undefined, { ref: false })]);
+      cutOff.abort();
+      await Promise.race([closed, sleep(CUT_OFF_MS, undefined, { ref: false })]);
+      disconnect();
+    },
+  };
+}
+
+async function processJob(
+  job: Job,
+  queue: SummaryQueue,
+  summaries: Summaries,
+  signal: AbortSignal,
+): Promise<void> {
+  if (job.name === 'sweep') {
+    await sweepSessions(summaries, queue.enqueueForgotten);
+    return;
+  }
+  const payload = SummarizePayload.safeParse(job.data);
+  if (!payload.success) throw new UnrecoverableError(`no such payload: ${payload.error.message}`);
+  const sessionId = payload.data.session_id;
+  try {
+    await summarizeSession(summaries, sessionId, signal);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    const { code, message, details } = asAppError(error);
+    if (code === 'model_paused') {
+      await queue.pause((details.retryAfterSeconds ?? 1) * 1_000);
+      throw Worker.RateLimitError();
+    }
+    const isPermanent = details.isPermanent === true;
+    const isLast = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+    await noteSummaryFailure(summaries, sessionId, error, isPermanent || isLast);
+    throw isPermanent ? new UnrecoverableError(message) : error;
+  }
+}
+
+const workerOptions = {
+  concurrency: CONCURRENCY,
+  lockDuration: LOCK_MS,
+  stalledInterval: LOCK_MS,
+  // Being lost says nothing about a job: a deploy may cut it off any number of times.
+  maxStalledCount: 100,
+};
+
+function openWorker(store: QueueStore, processor: (job: Job) => Promise<void>) {
+  if (store.backend === 'postgres') {
+    const connection = postgresConnection(store.url, CONCURRENCY);
+    const options = { ...workerOptions, connection };
+    const worker = new Worker(summaryQueueName, processor, options, createPostgresBackend);
+    return { worker, disconnect: () => {} };
+  }
+  const connection = new Redis(store.url, {
+    maxRetriesPerRequest: null,
+    retryStrategy: (attempt) => Math.min(attempt * 100, 2_000),
+  });
+  const options = { ...workerOptions, connection, prefix: redisPrefix };
+  const worker = new Worker(summaryQueueName, processor, options);
+  return { worker, disconnect: () => connection.disconnect() };
+}

@@ -1,0 +1,24 @@
+import { loadConfig } from './config.ts';
+import { createLogger } from './logger.ts';
+import { runEntry } from './run-entry.ts';
+import { serveWorker } from './serve-worker.ts';
+import { StartError } from './start-error.ts';
+
+/** The worker on its own, beside any number of API processes; several of them need Redis. */
+await runEntry(async () => {
+  const config = loadConfig();
+  if (config.databaseUrl === undefined) {
+    throw new StartError(
+      'DATABASE_URL: must be set for the worker on its own; `pnpm start` brings a worker and an embedded PostgreSQL.',
+    );
+  }
+  if (config.summaries.mode !== 'queue') {
+    throw new StartError(
+      `SUMMARY_MODE: is ${config.summaries.mode}, which leaves the worker nothing to do; set it to queue, or run no worker.`,
+    );
+  }
+  const logger = createLogger(config.logLevel);
+  const worker = await serveWorker(config, config.databaseUrl, logger);
+  logger.info({ queue: config.redisUrl === undefined ? 'postgres' : 'redis' }, 'worker ready');
+  return { stop: worker.close };
+});

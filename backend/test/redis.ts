@@ -1,0 +1,156 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access, constants, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { Redis } from 'ioredis';
+import { runProgram } from '#src/local/run-program.ts';
+
+export interface TestRedis {
+  url: string;
+  /** Loses everything at once, as a crash without persistence does. */
+  forgetAll(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Where unpacked packages are kept between runs. */
+const cache = path.join(import.meta.dirname, '../../.cache/redis');
+
+/**
+ * A real Redis: a database of REDIS_URL's own, or a server started here from `redis-server` or
+ * `valkey-server` on PATH, or from the system's packages unpacked into a cache folder.
+ */
+export async function startRedis(): Promise<TestRedis> {
+  const given = process.env.REDIS_URL;
+  if (given) return await useDatabaseOf(given);
+  const program = (await findOnPath(['redis-server', 'valkey-server'])) ?? (await unpackedServer());
+  const port = await freePort();
+  const quiet = ['--save', '', '--appendonly', 'no', '--loglevel', 'warning'];
+  const server = spawn(program.file, ['--port', `${port}`, '--bind', '127.0.0.1', ...quiet], {
+    env: { ...process.env, ...program.environment },
+    cwd: '/',
+    stdio: 'ignore',
+  });
+  await once(server, 'spawn');
+  const ended = once(server, 'close');
+  const kill = () => server.kill('SIGKILL');
+  process.once('exit', kill);
+  const url = `redis://127.0.0.1:${port}`;
+  await withClient(url, (client) => client.ping());
+  return {
+    url,
+    forgetAll: () => withClient(url, (client) => client.flushall()),
+    async stop() {
+      process.off('exit', kill);
+      kill();
+      await ended;
+    },
+  };
+}
+
+/** Another of its databases than the first, emptied before and after: whoever uses it too keeps theirs. */
+async function useDatabaseOf(given: string): Promise<TestRedis> {
+  const url = Object.assign(new URL(given), { pathname: `/${1 + (process.pid % 15)}` }).href;
+  const forgetAll = () => withClient(url, (client) => client.flushdb());
+  await forgetAll();
+  return { url, forgetAll, stop: forgetAll };
+}
+
+async function withClient(url: string, use: (client: Redis) => Promise<unknown>): Promise<void> {
+  const client = new Redis(url, { retryStrategy: () => 50, maxRetriesPerRequest: 200 });
+  client.on('error', () => {});
+  await use(client);
+  client.disconnect();
+}
+
+interface Program {
+  file: string;
+  environment: Record<string, string>;
+}
+
+async function findOnPath(names: string[]): Promise<Program | undefined> {
+  for (const folder of (process.env.PATH ?? '').split(path.delimiter)) {
+    for (const name of names) {
+      const file = path.join(folder, name);
+      const found = await access(file, constants.X_OK).then(
+        () => true,
+        () => false,
+      );
+      if (found) return { file, environment: {} };
+    }
+  }
+  return undefined;
+}
+
+async function unpackedServer(): Promise<Program> {
+  const root = path.join(cache, 'root');
+  if ((await findUnder(root)).server === undefined) await unpack(root).catch(explain);
+  const { server, libraryFolders } = await findUnder(root);
+  if (server === undefined) throw explain(new Error('the packages hold no redis-server'));
+  return { file: server, environment: { LD_LIBRARY_PATH: libraryFolders.join(path.delimiter) } };
+}
+
+/** Into a folder beside it first, so that it is there whole or not at all. */
+async function unpack(root: string): Promise<void> {
+  await mkdir(cache, { recursive: true });
+  const draft = await mkdtemp(path.join(cache, 'draft-'));
+  try {
+    const packages = ['redis-server', 'redis-tools', ...(await librariesOf('redis-tools'))];
+    const download = () => runProgram('apt-get', ['download', ...packages], { cwd: draft });
+    await download().catch(async () => {
+      await runProgram('apt-get', ['update']);
+      await download();
+    });
+    const unpacked = path.join(draft, 'root');
+    for (const name of await readdir(draft)) {
+      if (name.endsWith('.deb')) {
+        await runProgram('dpkg-deb', ['-x', path.join(draft, name), unpacked]);
+      }
+    }
+    await rename(unpacked, root).catch((error: NodeJS.ErrnoException) => {
+      // Another test file was first.
+      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+    });
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+/** All but the C library, which must be the system's. */
+async function librariesOf(name: string): Promise<string[]> {
+  const depends = await runProgram('apt-cache', ['depends', name]);
+  return [...depends.matchAll(/^ +\|?Depends: (lib[\w.+-]+)$/gm)]
+    .map(([, library]) => library ?? '')
+    .filter((library) => library !== '' && library !== 'libc6');
+}
+
+async function findUnder(
+  root: string,
+): Promise<{ server: string | undefined; libraryFolders: string[] }> {
+  const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(() => []);
+  const server = entries.find(
+    ({ name, parentPath }) => name === 'redis-server' && parentPath.endsWith('bin'),
+  );
+  const libraries = entries.filter(({ name }) => name.includes('.so.'));
+  return {
+    server: server && path.join(server.parentPath, server.name),
+    libraryFolders: [...new Set(libraries.map(({ parentPath }) => parentPath))],
+  };
+}
+
+function explain(cause: Error): never {
+  throw new Error(
+    `There is no Redis for the tests, and its packages could not be fetched (${cause.message}). Install redis-server or valkey-server, or set REDIS_URL.`,
+    { cause },
+  );
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
