@@ -135,7 +135,8 @@ test('Telegram’s word on how long to wait is obeyed', async () => {
   const ada = somebody();
   const refusedAt: number[] = [];
   telegram.trouble = (method, { chat_id: chat }) => {
-    if (method !== 'sendMessage' || Number(chat) !== ada.id || refusedAt.length > 0) return undefined;
+    if (method !== 'sendMessage' || Number(chat) !== ada.id || refusedAt.length > 0)
+      return undefined;
     refusedAt.push(Date.now());
     return { status: 429, retryAfter: 2 };
   };
