@@ -16,7 +16,8 @@ export function memory({ backend, stop }: Chat): Composer<BotContext> {
 
   composer.command('memory', async (ctx) => {
     const known = await persist(() => backend.memory(ctx.key), { stop });
-    const text = known === undefined ? ctx.texts.memory.nothing : describeMemory(known, ctx.texts);
+    const isEmpty = known === undefined || (known.summary === null && known.recent.length === 0);
+    const text = isEmpty ? ctx.texts.memory.nothing : describeMemory(known, ctx.texts);
     for (const piece of splitFormatted(plain(text))) await ctx.say(piece.text);
   });
 
