@@ -66,9 +66,9 @@ test('what the channel says is kept', async () => {
   const id = await reply();
   await mark(id, { state: 'failed', error: 'the user blocked the bot' });
   expect(await rowOf(id)).toMatchObject({ delivery_error: 'the user blocked the bot' });
-  const other = await reply();
-  await mark(other, { state: 'sent', channel_message_id: '4711' });
-  expect(await rowOf(other)).toMatchObject({ channel_message_id: '4711', delivery_error: null });
+  const sent = await reply();
+  await mark(sent, { state: 'sent', channel_message_id: '4711' });
+  expect(await rowOf(sent)).toMatchObject({ channel_message_id: '4711', delivery_error: null });
 });
 
 test('a user’s message cannot be delivered, nor one that does not exist', async () => {
