@@ -40,6 +40,7 @@ export const Environment = z.object({
   API_KEY: list,
   DATA_DIR: z.preprocess(blankIsAbsent, z.string().trim().default('.data')),
   DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@host:5432/name'),
+  BOT_TOKEN: text,
   LOG_LEVEL: z.preprocess(
     blankIsAbsent,
     z
@@ -112,6 +113,8 @@ export interface Config {
   databaseUrl: string | undefined;
   dataDir: string;
   logLevel: string;
+  /** `start` runs the Telegram bot too. */
+  hasTelegramBot: boolean;
   model: ModelConfig;
   chat: {
     systemPrompt: string;
@@ -174,6 +177,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     databaseUrl: env.DATABASE_URL,
     dataDir: env.DATA_DIR,
     logLevel: env.LOG_LEVEL,
+    hasTelegramBot: env.BOT_TOKEN !== undefined,
     model: modelConfig(env),
     chat: {
       maxReplyTokens: maxReplyTokens(env),
@@ -189,6 +193,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     summaries: summaryConfig(env),
     redisUrl: env.REDIS_URL,
   };
+}
+
+/** The environment for a process that we start, with some variables of its own. */
+export function environmentWith(variables: Record<string, string>): NodeJS.ProcessEnv {
+  return { ...process.env, ...variables };
 }
 
 /** Addresses that only this machine can reach: the only ones served without an `API_KEY`. */

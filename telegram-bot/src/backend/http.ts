@@ -75,6 +75,6 @@ export function createBackendHttp(
 
 async function readProblem(response: Response): Promise<Error> {
   const body = ProblemBody.safeParse(await response.json().catch(() => undefined));
-  if (body.success) return toBackendError(body.data, response.headers.get('retry-after'));
+  if (body.success) return toBackendError(body.data);
   return new BackendUnavailable(`it answered with status ${response.status}`);
 }

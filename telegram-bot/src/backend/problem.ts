@@ -7,9 +7,6 @@ export const ProblemBody = z.object({
   detail: z.string().optional(),
   retry_after: z.number().optional(),
   pairing_code: z.string().optional(),
-  details: z
-    .object({ pairing_code: z.string().optional(), retry_after: z.number().optional() })
-    .optional(),
 });
 
 /** The backend has decided: it will not do this. */
@@ -18,14 +15,12 @@ export class BackendProblem extends Error {
   readonly retryAfterSeconds: number | undefined;
   readonly pairingCode: string | undefined;
 
-  constructor(body: z.infer<typeof ProblemBody>, retryAfterHeader?: string | null) {
+  constructor(body: z.infer<typeof ProblemBody>) {
     super(`the backend answered ${body.code}: ${body.detail ?? ''}`);
     this.name = 'BackendProblem';
     this.code = body.code;
-    this.pairingCode = body.pairing_code ?? body.details?.pairing_code;
-    const seconds =
-      body.retry_after ?? body.details?.retry_after ?? Number(retryAfterHeader ?? NaN);
-    this.retryAfterSeconds = Number.isFinite(seconds) ? seconds : undefined;
+    this.pairingCode = body.pairing_code;
+    this.retryAfterSeconds = body.retry_after;
   }
 }
 
@@ -49,9 +44,8 @@ const passing: Record<string, string> = {
 /** A problem as the error to throw. */
 export function toBackendError(
   body: z.infer<typeof ProblemBody>,
-  retryAfterHeader?: string | null,
 ): BackendProblem | BackendUnavailable {
-  const problem = new BackendProblem(body, retryAfterHeader);
+  const problem = new BackendProblem(body);
   const reason = passing[body.code];
   return reason === undefined ? problem : new BackendUnavailable(reason, { cause: problem });
 }

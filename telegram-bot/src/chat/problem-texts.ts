@@ -7,7 +7,7 @@ export function describeProblem(problem: BackendProblem, { problems }: Texts): s
     case 'turn_cancelled':
       return undefined;
     case 'access_denied':
-      return problem.pairingCode === undefined || problem.pairingCode === ''
+      return problem.pairingCode === undefined
         ? problems.access
         : problems.pairing(problem.pairingCode);
     case 'rate_limited':

@@ -16,7 +16,8 @@ export function memory({ backend, stop }: Chat): Composer<BotContext> {
 
   composer.command('memory', async (ctx) => {
     const known = await persist(() => backend.memory(ctx.key), { stop });
-    const text = known === undefined ? ctx.texts.memory.nothing : describeMemory(known, ctx.texts);
+    const isEmpty = known === undefined || (known.summary === null && known.recent.length === 0);
+    const text = isEmpty ? ctx.texts.memory.nothing : describeMemory(known, ctx.texts);
     for (const piece of splitFormatted(plain(text))) await ctx.say(piece.text);
   });
 
@@ -60,7 +61,7 @@ function describeMemory(known: ChatMemory, { memory: texts }: Texts): string {
       ? texts.noSummary
       : `${texts.summary(known.summary.version)}\n${known.summary.content}`;
   const recent = known.recent.map(({ role, content }) => {
-    const excerpt = [...content].slice(0, LONGEST_EXCERPT).join('');
+    const excerpt = content.slice(0, LONGEST_EXCERPT).toWellFormed();
     const who = role === 'user' ? texts.user : texts.assistant;
     return `${who}: ${excerpt}${excerpt.length < content.length ? '…' : ''}`;
   });

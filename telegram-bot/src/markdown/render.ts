@@ -19,7 +19,7 @@ export function renderMarkdown(markdown: string): Formatted {
     mdastExtensions: [gfmFromMarkdown()],
   });
   const writer = createWriter();
-  writeBlocks(root.children, writer, { depth: 0 });
+  writeBlocks(root.children, writer, {});
   const rendered = writer.finish();
   // A document of nothing but a link's definition has no text to show, and Telegram takes no empty one.
   return rendered.text === '' ? { text: markdown.trim() || '…', entities: [] } : rendered;

@@ -14,7 +14,7 @@ export interface Writer {
   styled(style: Style, write: () => void): void;
   /** Ends the line, or leaves an empty one (`lines` = 2), unless the text ends so already. */
   breakLine(lines: 1 | 2): void;
-  /** What every new line begins with from now on, inside `write`. */
+  /** What every new line but those of code begins with, inside `write`. */
   indented(prefix: string, write: () => void): void;
   finish(): Formatted;
 }
@@ -54,9 +54,10 @@ export function createWriter(): Writer {
     text(piece) {
       if (piece === '') return;
       const lines = piece.split('\n');
+      const lead = styles.some(({ type }) => type === 'pre') ? '' : indent;
       for (const [index, line] of lines.entries()) {
         if (index > 0) put('\n');
-        if (line !== '') put(text === '' || text.endsWith('\n') ? indent + line : line);
+        if (line !== '') put(text === '' || text.endsWith('\n') ? lead + line : line);
       }
     },
     styled(style, write) {
@@ -98,9 +99,10 @@ function applicable(styles: Style[]): Style[] {
 function toEntities(spans: Span[], text: string): MessageEntity[] {
   return spans
     .map(({ style, start, end }) => {
-      const covered = text.slice(start, end);
-      const offset = start + covered.length - covered.trimStart().length;
-      return { ...style, offset, length: covered.trim().length };
+      const covered = text.slice(start, end).trimEnd();
+      // The indentation of code belongs to it.
+      const gap = style.type === 'pre' ? 0 : covered.length - covered.trimStart().length;
+      return { ...style, offset: start + gap, length: covered.length - gap };
     })
     .filter((entity) => entity.length > 0)
     .sort((a, b) => a.offset - b.offset || b.length - a.length);
