@@ -72,17 +72,28 @@ export interface ConversationSummaries {
 }
 
 export interface Embeddings {
-  content: string;
+  /**
+   * the passage as it is indexed; null until then, so that no message is written twice in its turn
+   */
+  content: string | null;
   created_at: Generated<Timestamp>;
   dimension: number | null;
   error: string | null;
   id: Generated<Int8>;
+  /**
+   * multiplies the score; 0 is never recalled
+   */
   importance: Generated<number>;
   message_id: Int8 | null;
   model: string | null;
   role: string;
   session_id: string;
   state: Generated<string>;
+  summary_id: Int8 | null;
+  /**
+   * number of words in the lexical index; null is not in it yet
+   */
+  terms: number | null;
 }
 
 export interface Messages {
@@ -104,6 +115,14 @@ export interface Messages {
    * estimated; null after an edit by hand, counted again when read
    */
   tokens: number | null;
+}
+
+export interface RecallPostings {
+  chat_key: Int8;
+  embedding_id: Int8;
+  frequency: number;
+  length: number;
+  term: string;
 }
 
 export interface Turns {
@@ -165,6 +184,7 @@ export interface DB {
   conversation_summaries: ConversationSummaries;
   embeddings: Embeddings;
   messages: Messages;
+  recall_postings: RecallPostings;
   turns: Turns;
   users: Users;
 }
