@@ -96,7 +96,7 @@ test('sends the prompt with the leading system messages as one, and nothing abou
       { part: 'summary', role: 'system', content: 'Ada lives in Riga.' },
       { part: 'window', role: 'user', content: 'Hello' },
       { part: 'window', role: 'assistant', content: 'Hello, Ada' },
-      { part: 'recalled', role: 'user', content: '"I like tea"' },
+      { part: 'recalled', role: 'system', content: '"I like tea"' },
       { part: 'message', role: 'user', content: 'Where do I live?' },
     ],
     { signal: never },

@@ -30,7 +30,8 @@ export function toRequest(
 
 /**
  * Leading system messages become one: the chat templates of vLLM and llama.cpp refuse a second.
- * What was recalled goes in front of the user's message, because others want the roles to alternate.
+ * What was recalled goes in front of the user's message: they refuse a later system message too, and
+ * others want user and assistant to alternate.
  */
 function toMessages(prompt: PromptMessage[]): AnswerRequest['messages'] {
   const firstOther = prompt.findIndex((message) => message.role !== 'system');
