@@ -317,9 +317,9 @@ async function createSearch(db: Kysely<never>): Promise<void> {
           from lists, unnest(ids, frequencies, lengths) as posting (id, frequency, length)
           group by id order by 2 desc, 1 desc limit 24 + cardinality(v_shown)
       ), found as materialized (
-        select o.score, e.id, e.session_id, e.message_id
+        select o.score, e.id, e.session_id, e.message_id, e.importance
           from own o join embeddings e on e.id = o.id join chat_sessions s on s.id = e.session_id
-          where e.id <> all (v_shown) and case p_scope when 'session' then s.id = p_session_id
+          where e.importance > 0 and e.id <> all (v_shown) and case p_scope when 'session' then s.id = p_session_id
             when 'user' then s.chat_id = p_chat_id or s.user_id = p_user_id
             else s.chat_id = p_chat_id end
           order by o.score desc limit 24
@@ -336,24 +336,25 @@ async function createSearch(db: Kysely<never>): Promise<void> {
             order by message_id desc limit 2)
         ) as near
       ), evidence as materialized (
-        select posting.id, term, max(weight * likeness) as cover
-          from lists, unnest(ids) as posting (id) where posting.id in (select id from found)
-          group by 1, 2
-      ), judged as materialized (
-        select id, sum(cover) as cover from (
-          select a.id, v.term, max(v.cover * a.share) as cover
-            from around a join evidence v on v.id = a.source group by a.id, v.term
-        ) as by_term group by id
+        select f.id, term, max(weight * likeness * f.importance) as cover
+          from lists, unnest(ids) as posting (id) join found f using (id) group by 1, 2
+      ), helps as materialized (
+        select coalesce(max(cover), 0) >= (select weight * floor from whole) as enough from (
+          select sum(cover) as cover from (
+            select a.id, v.term, max(v.cover * a.share) as cover
+              from around a join evidence v on v.id = a.source group by a.id, v.term
+          ) as by_term group by id
+        ) as by_place
       ), hits as materialized (
-        select e.*, j.cover * e.importance / w.weight as cover, w.floor,
-            (n.score + 0.1 * coalesce(b.score, 0)) / w.weight
+        select e.*, e.importance * (n.score + 0.1 * coalesce(b.score, 0)) / w.weight
               * case when right(rtrim(e.content), 1) in ('?', '？') then 0.6 else 1 end as score
           from (select a.id, sum(f.score * a.share) as score
               from around a join found f on f.id = a.source group by a.id) as n
-            join judged j using (id) join embeddings e using (id) cross join whole w
+            join embeddings e using (id) cross join whole w
             left join (select session_id, max(score) as score from found group by 1) as b
               on b.session_id = e.session_id
-          where e.terms is not null and e.importance > 0 and e.id <> all (v_shown)
+          where (select enough from helps)
+            and e.terms is not null and e.importance > 0 and e.id <> all (v_shown)
             and (e.summary_id is null or e.session_id is distinct from p_session_id)
             and lower(e.content) <> lower(p_query)
             and not exists (select from turns t
@@ -362,13 +363,12 @@ async function createSearch(db: Kysely<never>): Promise<void> {
       select coalesce(json_agg(json_build_object(
           'memory_id', id::text, 'source', case when summary_id is null then 'message' else 'summary' end,
           'message_id', message_id::text, 'session_id', session_id, 'role', role,
-          'score', round((score * importance)::numeric, 3),
+          'score', round(score::numeric, 3),
           'created_at', to_char(created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-          'content', content) order by score * importance desc, id desc), '[]')
+          'content', content) order by score desc, id desc), '[]')
         from (
-          select * from hits where score * importance >= 0.3 * (select max(score) from hits)
-              and (select max(cover) from hits) >= floor
-            order by score * importance desc, id desc limit p_limit
+          select * from hits where score >= 0.3 * (select max(score / importance) from hits)
+            order by score desc, id desc limit p_limit
         ) as best);
     end $$`.execute(db);
 
