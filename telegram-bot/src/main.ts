@@ -37,6 +37,7 @@ async function runBot(config: Config, stop: AbortSignal): Promise<void> {
     logger,
     background,
     sending: createLanes(),
+    answering: createLanes(),
     beingSent: new Set(),
     remarks: createThrottle(),
     drafts: config.drafts,

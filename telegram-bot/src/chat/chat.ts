@@ -13,6 +13,8 @@ export interface Chat {
   background: Background;
   /** One lane a chat: its answers leave one at a time. */
   sending: Lanes;
+  /** One lane a chat: an answer that is being written is not seen before the earlier ones are sent. */
+  answering: Lanes;
   /** The backend's ids of the answers that this process is sending. */
   beingSent: Set<string>;
   /** Remarks of the bot's own that would tire if they were repeated. */

@@ -6,6 +6,8 @@ import { retryAfterSeconds } from '#src/telegram/try-send.ts';
 
 /** Shows an answer while it is written. Nothing depends on it: whatever fails, the answer comes. */
 export interface Preview {
+  /** From now on it may be seen: what stands before it in the chat is sent. Until then, only typing is. */
+  begin(): void;
   append(text: string): void;
   /** The answer is written anew from its beginning. */
   restart(): void;
@@ -35,6 +37,7 @@ let running = 0;
 export function startPreview(api: Api, place: Place, canvas: Canvas): Preview {
   let text = '';
   let shown = '';
+  let begun = false;
   let seesGrowth = false;
   let typedAt = -Infinity;
   let failures = 0;
@@ -58,7 +61,8 @@ export function startPreview(api: Api, place: Place, canvas: Canvas): Preview {
 
   async function look(): Promise<void> {
     if (Date.now() < notBefore) return;
-    if (text.trim() !== '' && text !== shown && failures < GIVE_UP_AFTER_FAILURES) {
+    const isNew = begun && text.trim() !== '' && text !== shown;
+    if (isNew && failures < GIVE_UP_AFTER_FAILURES) {
       shown = text;
       seesGrowth = await canvas.show(text);
       failures = 0;
@@ -75,6 +79,9 @@ export function startPreview(api: Api, place: Place, canvas: Canvas): Preview {
   }
 
   return {
+    begin() {
+      begun = true;
+    },
     append(piece) {
       text += piece;
     },

@@ -8,9 +8,13 @@ import { ALLOWED_UPDATES } from './take-update.ts';
 import type { TakeUpdate } from './take-update.ts';
 
 const LONG_POLL_SECONDS = 30;
-/** How often Telegram is asked for more while something is not confirmed yet: it answers at once. */
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 1_000;
+/**
+ * How often Telegram is asked for more while something is not confirmed yet: it answers at once.
+ * At first often enough to see the rest of a burst in time.
+ */
+const PAUSE_MS = 50;
+const LATER_PAUSE_MS = 1_000;
+const LATER_AFTER_MS = 2_000;
 const LAST_UPDATES_WITHIN_MS = 5_000;
 
 /** An update that Telegram may not forget yet. */
@@ -34,7 +38,7 @@ export async function poll(
   let pending: Pending[] = [];
   let taken = Promise.withResolvers<void>();
   let offset: number | undefined;
-  let pause = FIRST_PAUSE_MS;
+  let newsAt = 0;
 
   function take(update: Update): void {
     const entry: Pending = { id: update.update_id };
@@ -69,7 +73,7 @@ export async function poll(
     offset = undefined;
     const news = updates.filter(({ update_id: id }) => !pending.some((entry) => entry.id === id));
     for (const update of news) take(update);
-    pause = news.length > 0 ? FIRST_PAUSE_MS : Math.min(pause * 2, LONGEST_PAUSE_MS);
+    if (news.length > 0) newsAt = Date.now();
   }
 
   try {
@@ -77,6 +81,7 @@ export async function poll(
     while (!stop.aborted) {
       await getUpdates(pending.length === 0 ? LONG_POLL_SECONDS : 0);
       if (pending.length > 0) {
+        const pause = Date.now() - newsAt < LATER_AFTER_MS ? PAUSE_MS : LATER_PAUSE_MS;
         await Promise.race([taken.promise, sleep(pause, undefined, { signal: stop })]);
       }
       taken = Promise.withResolvers();
