@@ -38,6 +38,7 @@ async function runBot(config: Config, stop: AbortSignal): Promise<void> {
     background,
     sending: createLanes(),
     answering: createLanes(),
+    previews: new Set(),
     beingSent: new Set(),
     remarks: createThrottle(),
     drafts: config.drafts,
@@ -46,7 +47,10 @@ async function runBot(config: Config, stop: AbortSignal): Promise<void> {
   const persistently = createPersistentCall(logger, stop);
   const me = await persistently(() => api.getMe());
   logger.info({ username: me.username, updates: updates.kind }, 'bot ready');
-  background.run('menu', showMenu(api));
+  background.run(
+    'menu',
+    persistently(() => showMenu(api)),
+  );
   background.run('outbox', workOutbox(chat));
 
   // Telegram's webhook brings the next message of a chat only when the last is taken.

@@ -65,7 +65,7 @@ async function answer(
   events: AsyncGenerator<TurnEvent>,
 ): Promise<void> {
   const { place, texts, messageId: replyTo } = last;
-  const preview = startPreview(chat.api, place, canvasFor(chat, last));
+  const preview = startPreview(chat.api, place, canvasFor(chat, last), chat.previews);
   const over = Promise.withResolvers<void>();
   const turnInChat = chat.answering.run(last.chat, async () => {
     preview.begin();

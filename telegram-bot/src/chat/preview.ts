@@ -32,9 +32,8 @@ const EVERY_MS_EACH = 50;
 const TYPING_EVERY_MS = 4_500;
 const GIVE_UP_AFTER_FAILURES = 3;
 
-let running = 0;
-
-export function startPreview(api: Api, place: Place, canvas: Canvas): Preview {
+/** `all` holds the previews that are running. */
+export function startPreview(api: Api, place: Place, canvas: Canvas, all: Set<Canvas>): Preview {
   let text = '';
   let shown = '';
   let begun = false;
@@ -45,11 +44,9 @@ export function startPreview(api: Api, place: Place, canvas: Canvas): Preview {
   const ended = new AbortController();
 
   const every = isGroup(place) ? EVERY_MS_IN_GROUP : EVERY_MS;
-  const tick = () => Math.max(every, running * EVERY_MS_EACH);
-  running += 1;
-  const loop = keepShowing().finally(() => {
-    running -= 1;
-  });
+  const tick = () => Math.max(every, all.size * EVERY_MS_EACH);
+  all.add(canvas);
+  const loop = keepShowing().finally(() => all.delete(canvas));
 
   async function keepShowing(): Promise<void> {
     while (!ended.signal.aborted) {

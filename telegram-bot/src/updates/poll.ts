@@ -22,6 +22,8 @@ interface Pending {
   id: number;
   /** Once it is taken: the last update that is to be confirmed with it. */
   through?: number;
+  /** It could not be taken: nothing after it is confirmed before it has come again and is. */
+  failed?: boolean;
 }
 
 /**
@@ -41,16 +43,20 @@ export async function poll(
   let newsAt = 0;
 
   function take(update: Update): void {
-    const entry: Pending = { id: update.update_id };
-    pending.push(entry);
+    const known = pending.find(({ id }) => id === update.update_id);
+    if (known !== undefined && !known.failed) return;
+    const entry: Pending = known ?? { id: update.update_id };
+    if (known === undefined) pending.push(entry);
+    entry.failed = false;
+    newsAt = Date.now();
     takeUpdate(update).then(
       (through) => {
         entry.through = through;
         taken.resolve();
       },
       (error: unknown) => {
-        // Not known any more, it is new when it comes again.
-        pending = pending.filter((other) => other !== entry);
+        entry.failed = true;
+        taken.resolve();
         logger.info({ update_id: entry.id, ...describeError(error) }, 'update left to Telegram');
       },
     );
@@ -71,9 +77,7 @@ export async function poll(
     // It is confirmed now. An offset kept longer would hide updates after a quiet week, when
     // Telegram begins with other ids, perhaps lower ones.
     offset = undefined;
-    const news = updates.filter(({ update_id: id }) => !pending.some((entry) => entry.id === id));
-    for (const update of news) take(update);
-    if (news.length > 0) newsAt = Date.now();
+    for (const update of updates) take(update);
   }
 
   try {
@@ -92,7 +96,7 @@ export async function poll(
   }
 
   const deadline = sleep(LAST_UPDATES_WITHIN_MS);
-  while (pending.some((entry) => entry.through === undefined)) {
+  while (pending.some((entry) => entry.through === undefined && !entry.failed)) {
     taken = Promise.withResolvers();
     if ((await Promise.race([taken.promise, deadline.then(() => 'late')])) === 'late') break;
   }
