@@ -1,16 +1,30 @@
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { expect, test } from 'vitest';
+import {
+  Environment as BotEnvironment,
+  loadConfig as loadBotConfig,
+} from '../../telegram-bot/src/config.ts';
 import { ConfigError, Environment, loadConfig } from './config.ts';
 
 const example = parseEnv(readFileSync(new URL('../../.env.example', import.meta.url), 'utf8'));
 
-test('.env.example lists every variable', () => {
-  expect(Object.keys(example)).toEqual(expect.arrayContaining(Object.keys(Environment.shape)));
+test('.env.example lists every variable, and no other', () => {
+  const read = { ...Environment.shape, ...BotEnvironment.shape };
+  expect(Object.keys(example).toSorted()).toEqual(Object.keys(read).toSorted());
+});
+
+test('README explains every variable', () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const rows = readme.split('\n').filter((line) => line.startsWith('| `'));
+  const explained = rows.join('\n');
+  for (const name of Object.keys(example)) expect(explained).toContain(`\`${name}\``);
 });
 
 test('.env.example shows the defaults', () => {
   expect(loadConfig(example)).toEqual(loadConfig({}));
+  const BOT_TOKEN = '1:token';
+  expect(loadBotConfig({ ...example, BOT_TOKEN })).toEqual(loadBotConfig({ BOT_TOKEN }));
 });
 
 test('nothing set: embedded database, offline model, loopback', () => {

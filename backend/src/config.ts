@@ -40,6 +40,7 @@ export const Environment = z.object({
   API_KEY: list,
   DATA_DIR: z.preprocess(blankIsAbsent, z.string().trim().default('.data')),
   DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@host:5432/name'),
+  BOT_TOKEN: text,
   LOG_LEVEL: z.preprocess(
     blankIsAbsent,
     z
@@ -74,6 +75,7 @@ export const Environment = z.object({
   ALLOWED_USERS: list,
   ALLOWED_CHATS: list,
   RATE_LIMIT_PER_MINUTE: integer(0, 0, 100_000),
+  CHAT_RATE_LIMIT_PER_MINUTE: integer(0, 0, 100_000),
   DAILY_TOKEN_BUDGET: integer(0, 0, 2_000_000_000),
   SHORT_HISTORY_LIMIT: integer(8, 1, 1_000),
   CONTEXT_TOKEN_BUDGET: integer(16_000, 100, 10_000_000),
@@ -112,6 +114,8 @@ export interface Config {
   databaseUrl: string | undefined;
   dataDir: string;
   logLevel: string;
+  /** `start` runs the Telegram bot too. */
+  hasTelegramBot: boolean;
   model: ModelConfig;
   chat: {
     systemPrompt: string;
@@ -126,6 +130,8 @@ export interface Config {
     allowedChats: Set<string>;
     /** Messages of one user; 0 is no limit. */
     ratePerMinute: number;
+    /** Messages of one chat; 0 is no limit. */
+    chatRatePerMinute: number;
     /** Tokens of one user; 0 is no limit. */
     dailyTokenBudget: number;
   };
@@ -174,6 +180,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     databaseUrl: env.DATABASE_URL,
     dataDir: env.DATA_DIR,
     logLevel: env.LOG_LEVEL,
+    hasTelegramBot: env.BOT_TOKEN !== undefined,
     model: modelConfig(env),
     chat: {
       maxReplyTokens: maxReplyTokens(env),
@@ -181,6 +188,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
       allowedUsers: new Set(env.ALLOWED_USERS),
       allowedChats: new Set(env.ALLOWED_CHATS),
       ratePerMinute: env.RATE_LIMIT_PER_MINUTE,
+      chatRatePerMinute: env.CHAT_RATE_LIMIT_PER_MINUTE,
       dailyTokenBudget: env.DAILY_TOKEN_BUDGET,
       systemPrompt: env.SYSTEM_PROMPT,
       shortHistoryLimit: env.SHORT_HISTORY_LIMIT,
@@ -189,6 +197,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     summaries: summaryConfig(env),
     redisUrl: env.REDIS_URL,
   };
+}
+
+/** The environment for a process that we start, with some variables of its own. */
+export function environmentWith(variables: Record<string, string>): NodeJS.ProcessEnv {
+  return { ...process.env, ...variables };
 }
 
 /** Addresses that only this machine can reach: the only ones served without an `API_KEY`. */

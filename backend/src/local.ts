@@ -5,6 +5,7 @@ import { explainListenError } from './listen-error.ts';
 import { banner } from './local/banner.ts';
 import { prepareDataFolder } from './local/data-folder.ts';
 import { startEmbeddedPostgres } from './local/embedded-postgres.ts';
+import { startTelegramBot } from './local/telegram-bot.ts';
 import { createLogger } from './logger.ts';
 import { runEntry } from './run-entry.ts';
 import { serveApi } from './serve-api.ts';
@@ -26,8 +27,10 @@ async function start(): Promise<{ stop(): Promise<void> }> {
       ? await startEmbeddedPostgres({ dataDir: dataFolder, logger })
       : { url: config.databaseUrl, folder: undefined, stop: async () => {} };
   const opened: { close: () => Promise<void> }[] = [];
+  let bot: { close: () => Promise<void> } | undefined;
   const stop = async () => {
     try {
+      await bot?.close();
       await Promise.all(opened.map((part) => part.close()));
     } finally {
       await postgres.stop();
@@ -38,6 +41,10 @@ async function start(): Promise<{ stop(): Promise<void> }> {
     opened.push(api);
     if (config.summaries.mode === 'queue') {
       opened.push(await serveWorker(config, postgres.url, logger));
+    }
+    if (config.hasTelegramBot) {
+      const [key] = config.server.apiKeys;
+      bot = startTelegramBot({ url: api.url, key }, { logFile, logger });
     }
     const places = { apiUrl: api.url, databaseFolder: postgres.folder, logFile };
     process.stdout.write(banner(config, places));

@@ -75,6 +75,8 @@ export async function serveApi(
   const listener = getRequestListener(createApp(chat, { apiKeys }).fetch, {
     hostname: host,
     errorHandler: respondToBrokenRequest,
+    // It cuts the connection half a second later, in the middle of the caller's next request.
+    autoCleanupIncoming: false,
   });
   const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
   server.listen(port, host);

@@ -9,14 +9,18 @@ export interface MarkedModel {
   missing: Map<string, number>;
   summaryCalls: number;
   /** From now on: what comes back instead of the chat's reply or the summary; undefined for the usual. */
-  onChat(behave: (marker: string, body: FakeModelRequestBody) => Behaviour): void;
-  onSummary(behave: (body: FakeModelRequestBody) => Behaviour): void;
+  onChat(behave: OnChat): void;
+  onSummary(behave: OnSummary): void;
   /** The chat's next prompt begins a new session. */
   forget(chat: string): void;
   close(): Promise<void>;
 }
 
 type Behaviour = FakeModelBehaviour | undefined | Promise<FakeModelBehaviour | undefined>;
+type OnChat = (marker: string, body: FakeModelRequestBody) => Behaviour;
+type OnSummary = (body: FakeModelRequestBody) => Behaviour;
+
+const asUsual = () => undefined;
 
 const pattern = /\[[\w-]+:\d+r?\]/g;
 
@@ -33,8 +37,8 @@ export function mark(chat: string, index: number): string {
 export async function startMarkedModel(delayMs: () => number = () => 0): Promise<MarkedModel> {
   const fake = await startFakeModel();
   const answered = new Map<string, string[]>();
-  let onChat: (marker: string, body: FakeModelRequestBody) => Behaviour = () => undefined;
-  let onSummary: (body: FakeModelRequestBody) => Behaviour = () => undefined;
+  let onChat: OnChat = asUsual;
+  let onSummary: OnSummary = asUsual;
 
   async function summarize(body: FakeModelRequestBody): Promise<FakeModelBehaviour> {
     model.summaryCalls += 1;

@@ -11,7 +11,7 @@ import { isAlive } from '#src/local/process-state.ts';
 import { reachablePrograms } from '#src/local/reachable-programs.ts';
 
 /** Nothing here outlives the run, so nothing is worth waiting for the disk. */
-const settings = {
+const throwAway = {
   fsync: 'off',
   synchronous_commit: 'off',
   full_page_writes: 'off',
@@ -30,17 +30,17 @@ export interface PostgresServer {
   stop: () => Promise<void>;
 }
 
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(more: Record<string, string> = {}): Promise<PostgresServer> {
   const home = await realpath(await mkdtemp(join(tmpdir(), 'llm-bot-core-test-')));
   try {
-    return await startIn(home);
+    return await startIn(home, { ...throwAway, ...more });
   } catch (error) {
     await rm(home, { recursive: true, force: true });
     throw error;
   }
 }
 
-async function startIn(home: string): Promise<PostgresServer> {
+async function startIn(home: string, settings: Record<string, string>): Promise<PostgresServer> {
   const folder = join(home, 'postgres');
   const account = await postgresAccount(folder);
   if (account !== undefined) await chown(home, account.uid, account.gid);

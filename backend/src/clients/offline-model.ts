@@ -87,10 +87,16 @@ function quotesOf({ part, role, content }: PromptMessage): Quote[] {
         0.9,
       );
     case 'summary':
-      return quotes(content.split('\n').flatMap(sentences), 'From the summary of this chat', 0.9);
+      return quotes(summaryIn(content).flatMap(sentences), 'From the summary of this chat', 0.9);
     default:
       return [];
   }
+}
+
+/** The summary stands quoted in the prompt, below a line that says what it is. Its lines. */
+function summaryIn(content: string): string[] {
+  const [, summary = content] = /<summary[^>]*>\n(.*)\n<\/summary>/s.exec(content) ?? [];
+  return summary.split('\n');
 }
 
 /** A question weighs less: it tells less than a statement with the same words. */

@@ -106,6 +106,12 @@ export interface Messages {
   tokens: number | null;
 }
 
+export interface Rates {
+  allowance: number;
+  counted_at: Timestamp;
+  subject: string;
+}
+
 export interface Turns {
   attempts: Generated<number>;
   cancel_requested_at: Timestamp | null;
@@ -147,8 +153,6 @@ export interface Users {
   daily_token_budget: number | null;
   id: string;
   pairing_code: string | null;
-  rate_allowance: number | null;
-  rate_counted_at: Timestamp | null;
   /**
    * this user's own limit; null is RATE_LIMIT_PER_MINUTE, 0 is none
    */
@@ -165,6 +169,7 @@ export interface DB {
   conversation_summaries: ConversationSummaries;
   embeddings: Embeddings;
   messages: Messages;
+  rates: Rates;
   turns: Turns;
   users: Users;
 }

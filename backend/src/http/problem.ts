@@ -57,6 +57,8 @@ export function respondToBrokenRequest(error: unknown): Response {
 function problemResponse(known: AppError, requestId: string): Response {
   const problem = toProblem(known, requestId);
   const headers = new Headers({ 'content-type': 'application/problem+json' });
+  // The rest of the body is not read, so nothing can come after it.
+  if (known.code === 'body_too_large') headers.set('connection', 'close');
   if (known.code === 'unauthorized') headers.set('www-authenticate', 'Bearer');
   if (known.details.retryAfterSeconds !== undefined) {
     headers.set('retry-after', String(known.details.retryAfterSeconds));

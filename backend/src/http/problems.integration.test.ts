@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import * as fc from 'fast-check';
+import { Agent, request } from 'undici';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { clientOf, openSql, startApi } from '#test/api.ts';
 import type { Answer, Sql } from '#test/api.ts';
@@ -101,6 +103,29 @@ describe('a body that cannot be used', () => {
     expectProblem(HANDLE, chunked, 413, 'body_too_large');
     expect((await api.handle(valid)).status).toBe(200);
   });
+
+  test.each(['/v1/chat/handle', '/nothing'])(
+    'a large one that is refused at %s leaves the caller’s next calls alone',
+    async (path) => {
+      const dispatcher = new Agent({ connections: 1 });
+      const body = 'x'.repeat(400 * 1024);
+      const refused = await request(api.url + path, {
+        method: 'POST',
+        headers: json,
+        body,
+        dispatcher,
+      });
+      await refused.body.dump();
+      expect([404, 413]).toContain(refused.statusCode);
+      for (let call = 0; call < 40; call += 1) {
+        const next = await request(`${api.url}/openapi.json`, { dispatcher });
+        await next.body.dump();
+        expect(next.statusCode).toBe(200);
+        await sleep(20);
+      }
+      await dispatcher.close();
+    },
+  );
 
   test.each([
     ['no content type', {}],

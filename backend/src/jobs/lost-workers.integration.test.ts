@@ -52,7 +52,7 @@ test('workers that are killed, a queue that is lost and a model that fails lose 
   await Promise.all([
     ...Array.from({ length: CHATS }, (_, index) => converse(`c${index}`)),
     killWorkers(),
-    sleep(CHAOS_MS / 2).then(redis.forgetAll),
+    sleep(CHAOS_MS / 2).then(() => redis.forgetAll()),
   ]);
   expect(model.violations).toEqual([]);
 

@@ -37,8 +37,6 @@ export interface SummaryQueue {
   enqueueForgotten: (sessionIds: string[]) => Promise<void>;
   /** Can be repeated: makes the schedule anew where it is gone, and else changes nothing. */
   scheduleSweep: (everyMs: number) => Promise<void>;
-  /** No worker begins a job for this long. */
-  pause: (ms: number) => Promise<void>;
   countJobs: () => Promise<{ waiting: number; active: number; delayed: number }>;
   close: () => Promise<void>;
 }
@@ -81,7 +79,6 @@ export async function openSummaryQueue(store: QueueStore, logger: Logger): Promi
         { name: 'sweep', opts: whenEnded },
       );
     },
-    pause: (ms) => queue.rateLimit(ms),
     async countJobs() {
       const counts = await queue.getJobCounts('waiting', 'active', 'delayed');
       return {

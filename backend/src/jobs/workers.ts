@@ -14,6 +14,8 @@ import type { QueueStore, SummaryQueue } from './queues.ts';
 const CONCURRENCY = 4;
 /** After this time without a sign of life a job counts as lost with its process and runs again. */
 const LOCK_MS = 10_000;
+/** How soon the sweep is back in a queue that was lost. */
+const SCHEDULE_EVERY_MS = 10_000;
 /** How long a summary in the making may still take when the process is told to stop. */
 const DRAIN_MS = 5_000;
 /** How long a job that is cut off may take to be given back. */
@@ -29,9 +31,11 @@ export async function startSummaryWorker(
   summaries: Summaries,
   sweepMs: number,
 ): Promise<{ close: () => Promise<void> }> {
-  const cutOff = new AbortController();
+  const stop = { closing: new AbortController(), cutOff: new AbortController() };
   const { worker, disconnect } = openWorker(store, (job) =>
-    processJob(job, queue, summaries, cutOff.signal),
+    job.name === 'sweep'
+      ? sweepSessions(summaries, queue.enqueueForgotten)
+      : summarize(job, summaries, stop),
   );
   const outage = createOutageLog(summaries.logger, "the worker's queue");
   worker.on('error', outage.failed);
@@ -42,46 +46,60 @@ export async function startSummaryWorker(
     if (queue.isReady()) queue.scheduleSweep(sweepMs).catch(outage.failed);
   };
   schedule();
-  const timer = setInterval(schedule, Math.min(sweepMs, 10_000));
+  const timer = setInterval(schedule, Math.min(sweepMs, SCHEDULE_EVERY_MS));
   return {
     async close() {
       clearInterval(timer);
       outage.end();
+      stop.closing.abort();
       const closed = worker.close();
       await Promise.race([closed, sleep(DRAIN_MS, undefined, { ref: false })]);
-      cutOff.abort();
+      stop.cutOff.abort();
       await Promise.race([closed, sleep(CUT_OFF_MS, undefined, { ref: false })]);
       disconnect();
     },
   };
 }
 
-async function processJob(
-  job: Job,
-  queue: SummaryQueue,
-  summaries: Summaries,
-  signal: AbortSignal,
-): Promise<void> {
-  if (job.name === 'sweep') {
-    await sweepSessions(summaries, queue.enqueueForgotten);
-    return;
-  }
+interface Stop {
+  /** The process is told to stop: nothing new is begun. */
+  closing: AbortController;
+  /** Its time is up. */
+  cutOff: AbortController;
+}
+
+async function summarize(job: Job, summaries: Summaries, stop: Stop): Promise<void> {
   const payload = SummarizePayload.safeParse(job.data);
   if (!payload.success) throw new UnrecoverableError(`no such payload: ${payload.error.message}`);
   const sessionId = payload.data.session_id;
   try {
-    await summarizeSession(summaries, sessionId, signal);
+    await summarizeWhenModelAnswers(summaries, sessionId, stop);
   } catch (error) {
-    if (signal.aborted) throw error;
-    const { code, message, details } = asAppError(error);
-    if (code === 'model_paused') {
-      await queue.pause((details.retryAfterSeconds ?? 1) * 1_000);
-      throw Worker.RateLimitError();
-    }
+    if (stop.closing.signal.aborted) throw error;
+    const { message, details } = asAppError(error);
     const isPermanent = details.isPermanent === true;
     const isLast = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
     await noteSummaryFailure(summaries, sessionId, error, isPermanent || isLast);
     throw isPermanent ? new UnrecoverableError(message) : error;
+  }
+}
+
+/** A model that is left alone is no failure of the job: it waits, and keeps its place so that no other is begun. */
+async function summarizeWhenModelAnswers(
+  summaries: Summaries,
+  sessionId: string,
+  { closing, cutOff }: Stop,
+): Promise<void> {
+  for (;;) {
+    try {
+      await summarizeSession(summaries, sessionId, cutOff.signal);
+      return;
+    } catch (error) {
+      const { code, details } = asAppError(error);
+      if (code !== 'model_paused') throw error;
+      const { signal } = closing;
+      await sleep((details.retryAfterSeconds ?? 1) * 1_000, undefined, { signal });
+    }
   }
 }
 
@@ -93,7 +111,7 @@ const workerOptions = {
   maxStalledCount: 100,
 };
 
-function openWorker(store: QueueStore, processor: (job: Job) => Promise<void>) {
+function openWorker(store: QueueStore, processor: (job: Job) => Promise<unknown>) {
   if (store.backend === 'postgres') {
     const connection = postgresConnection(store.url, CONCURRENCY);
     const options = { ...workerOptions, connection };

@@ -18,6 +18,7 @@ export function banner(config: Config, running: Running): string {
     ['Database', database(config, running)],
     ['Queue', queue(config)],
     ['Recall', 'off'],
+    ['Telegram', config.hasTelegramBot ? 'the bot runs' : 'no bot; set BOT_TOKEN for one'],
     ...(running.logFile === undefined ? [] : [['Log', running.logFile]]),
   ];
   const lines = rows.map(([name = '', ...values]) => `  ${name.padEnd(11)}${values.join(indent)}`);

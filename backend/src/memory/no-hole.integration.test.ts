@@ -56,14 +56,16 @@ test(`every prompt of ${CHATS * TURNS} random turns holds the whole session (see
 
   async function converse(chat: string): Promise<void> {
     const toRepeat: number[] = [];
-    for (let index = 0; index < TURNS;) {
+    for (let said = 0, size = 1; said < TURNS; said += size) {
       if (chance(0.01)) {
         await chats.post('/v1/chat/reset', { chat_id: chat });
         model.forget(chat);
         toRepeat.length = 0;
       }
       // A few messages at once wait for each other; one more is sent again after its failure.
-      const burst = Array.from({ length: chance(0.1) ? 3 : 1 }, () => index++);
+      size = chance(0.1) ? 3 : 1;
+      const first = said;
+      const burst = Array.from({ length: size }, (_, index) => first + index);
       for (const each of burst) if (chance(0.05)) failing.add(mark(chat, each));
       if (chance(0.5)) burst.push(...toRepeat.splice(0, 1));
       await Promise.all(

@@ -1,5 +1,9 @@
-/** Quotes what people said, so that a model reads it as data. Text inside cannot end its own quotation: the tag's name is broken wherever it stands in it. */
-export function quote(tag: string, attributes: string, content: string): string {
-  const inert = content.replaceAll(new RegExp(`<(?=/?${tag})`, 'gi'), '‹');
-  return `<${tag} ${attributes}>\n${inert}\n</${tag}>`;
+type Tag = 'summary' | 'memory' | 'message';
+
+/** What a reader could take for one of our tags, however it is spaced or written. */
+const looksLikeATag = /<(?=\s*\/?\s*(?:summary|memory|message))/gi;
+
+/** Quotes what people said, so that a model reads it as data. Text inside can neither end its own quotation nor open another. */
+export function quote(tag: Tag, attributes: string, content: string): string {
+  return `<${tag} ${attributes}>\n${content.replaceAll(looksLikeATag, '‹')}\n</${tag}>`;
 }
