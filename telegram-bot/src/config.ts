@@ -15,7 +15,7 @@ const url = (protocol: RegExp, example: string) =>
 const text = z.preprocess(blankIsAbsent, z.string().trim().optional());
 
 /** Every variable the bot reads. */
-export const Environment = z.object({
+const Environment = z.object({
   BOT_TOKEN: z.preprocess(
     blankIsAbsent,
     z

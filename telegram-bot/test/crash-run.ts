@@ -68,7 +68,7 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashRun> {
   async function killSometimes(): Promise<void> {
     await sleep(2_500);
     while (killed < plan.kills) {
-      await sleep(between(100, 1_900));
+      await sleep(between(100, 1_500));
       const victim = random() < 0.6 ? 'bot' : 'backend';
       await running[victim].crash();
       logs.push(`--- ${victim} ---\n${running[victim].output()}`);
@@ -91,7 +91,7 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashRun> {
         count += 1;
       }
       // As long as there are kills to come, there is something to be lost by them.
-      await sleep(killed < plan.kills ? (between(0, 2) * plan.kills * 1_100) / plan.messages : 5);
+      await sleep(killed < plan.kills ? (between(0, 2) * plan.kills * 900) / plan.messages : 5);
     }
   }
 

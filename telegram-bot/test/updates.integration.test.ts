@@ -329,8 +329,7 @@ beforeAll(async () => {
   const chats = cases.map(([name, update], index) => {
     const pushed = update(sceneOf(index));
     telegram.push(pushed);
-    const [content] = Object.values(pushed);
-    const chatId: number = wire(content).chat.id;
+    const chatId: number = wire(Object.values(pushed))[0].chat.id;
     return { name, chatId };
   });
   const expected = cases.filter(([, , what]) => what !== 'nothing').length;

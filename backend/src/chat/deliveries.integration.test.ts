@@ -98,6 +98,23 @@ test('due messages are claimed once, oldest first, and offered again when the cl
   expect(await claim()).toEqual([ids[0], ids[2]]);
 });
 
+test('workers that claim at once never get the same message', async () => {
+  await reply();
+  for (let round = 0; round < 10; round += 1) {
+    await sql.rows(
+      `insert into messages (session_id, role, content, delivery_state, delivery_channel, delivery_due_at)
+        select id, 'assistant', 'text', 'pending', channel, now()
+        from chat_sessions, generate_series(1, 10) where channel = $1`,
+      [channel],
+    );
+    const claims = await Promise.all(
+      Array.from({ length: 8 }, (_, index) => claim(index % 2 === 0 ? api : other)),
+    );
+    expect(claims.flat()).toHaveLength(10);
+    expect(new Set(claims.flat()).size).toBe(10);
+  }
+});
+
 test('a channel gets its own messages only', async () => {
   const id = await reply();
   await makeDue();

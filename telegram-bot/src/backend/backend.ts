@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Logger } from '#src/logger.ts';
 import { createBackendHttp } from './http.ts';
 import { BackendProblem } from './problem.ts';
-import { Reply, readTurnEvents } from './turn-events.ts';
+import { readTurnEvents } from './turn-events.ts';
 import type { TurnEvent } from './turn-events.ts';
 
 /** The channel under which the backend keeps the bot's chats. */
@@ -38,7 +38,6 @@ export interface DeliveryMark {
   in_order?: boolean;
 }
 
-export { Reply };
 export type { TurnEvent };
 
 /**

@@ -13,6 +13,14 @@ test.each([
   ],
   ['the first is not', [{ id: 1 }, { id: 2, through: 2 }], 0],
   ['one in the middle is not', [{ id: 1, through: 1 }, { id: 2 }, { id: 3, through: 3 }], 1],
+  [
+    'one could not be',
+    [
+      { id: 1, failed: true },
+      { id: 2, through: 2 },
+    ],
+    0,
+  ],
   ['a burst around it stays whole', [{ id: 1, through: 3 }, { id: 2 }, { id: 3, through: 3 }], 0],
   [
     'a burst is whole',
