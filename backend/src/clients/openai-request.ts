@@ -34,7 +34,7 @@ export function toRequest(
  * others want user and assistant to alternate.
  */
 function toMessages(prompt: PromptMessage[]): AnswerRequest['messages'] {
-  const firstOther = prompt.findIndex((message) => message.role !== 'system');
+  const firstOther = prompt.findIndex(({ part, role }) => role !== 'system' || part === 'recalled');
   const leading = firstOther === -1 ? prompt : prompt.slice(0, firstOther);
   const rest = prompt.slice(leading.length).flatMap(({ part, role, content }, index, parts) => {
     if (part === 'recalled') return [];

@@ -143,6 +143,17 @@ test('what was said before a reset is in the next prompt, quoted, with date and 
   expect(hit?.score).toBeGreaterThan(0.3);
 });
 
+test('without a model key the reply quotes what was recalled, and says from when', async () => {
+  const chatId = newChat();
+  await tell(chatId, ['We adopted a beagle called Pancake.', ...smallTalk]);
+  const offline = await startApi({ databaseUrl });
+  const { body } = await offline.handle({ chat_id: chatId, text: 'What is our beagle called?' });
+  await offline.close();
+  expect(body.text).toBe(
+    '[offline] You wrote on 2025-05-08: "We adopted a beagle called Pancake."',
+  );
+});
+
 test('a question about nothing that was said recalls nothing', async () => {
   const chatId = newChat();
   await tell(chatId, ['We adopted a beagle called Pancake.', ...smallTalk]);
@@ -153,10 +164,11 @@ test('a question about nothing that was said recalls nothing', async () => {
 test('nothing that stands in the window, no half turn, and nothing twice', async () => {
   const chatId = newChat();
   await tell(chatId, ['The boiler code is 4417.', ...smallTalk]);
-  await api.handle({ chat_id: chatId, text: 'The boiler is in the cellar.' });
   model.behave(() => ({ kind: 'status', status: 400 }));
   await api.handle({ chat_id: chatId, text: 'The boiler costs a fortune, a half turn says.' });
   model.behave(() => ({ kind: 'reply', text: 'Noted.' }));
+  await api.post('/v1/chat/reset', { chat_id: chatId });
+  await api.handle({ chat_id: chatId, text: 'The boiler is in the cellar.' });
   await index();
   await api.handle({ chat_id: chatId, text: 'What do you know of the boiler?' });
   const prompt = lastPrompt();
