@@ -314,7 +314,7 @@ test('every prompt holds all of its chat that is not summarised, the latest summ
       },
     ),
     {
-      numRuns: 40,
+      numRuns: 25,
       endOnFailure: true,
       examples: [[0, summaryOverUnanswered]],
     },
