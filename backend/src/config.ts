@@ -75,9 +75,21 @@ export const Environment = z.object({
   ALLOWED_USERS: list,
   ALLOWED_CHATS: list,
   RATE_LIMIT_PER_MINUTE: integer(0, 0, 100_000),
+  CHAT_RATE_LIMIT_PER_MINUTE: integer(0, 0, 100_000),
   DAILY_TOKEN_BUDGET: integer(0, 0, 2_000_000_000),
   SHORT_HISTORY_LIMIT: integer(8, 1, 1_000),
   CONTEXT_TOKEN_BUDGET: integer(16_000, 100, 10_000_000),
+  RAG_ENABLED: z.preprocess(
+    blankIsAbsent,
+    z.stringbool({ error: 'must be true or false' }).default(true),
+  ),
+  RECALL_LIMIT: integer(8, 1, 100),
+  RECALL_SCOPE: z.preprocess(
+    blankIsAbsent,
+    z
+      .enum(['session', 'chat', 'user'], { error: 'must be one of session, chat, user' })
+      .default('chat'),
+  ),
   SUMMARY_MODE: z.preprocess(
     blankIsAbsent,
     z
@@ -129,8 +141,12 @@ export interface Config {
     allowedChats: Set<string>;
     /** Messages of one user; 0 is no limit. */
     ratePerMinute: number;
+    /** Messages of one chat; 0 is no limit. */
+    chatRatePerMinute: number;
     /** Tokens of one user; 0 is no limit. */
     dailyTokenBudget: number;
+    /** Where a turn looks for memories, and how many it takes; undefined: it does not. */
+    recall: { scope: 'session' | 'chat' | 'user'; limit: number } | undefined;
   };
   summaries: SummaryConfig;
   /** `undefined`: the queue lives in PostgreSQL. */
@@ -185,10 +201,12 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
       allowedUsers: new Set(env.ALLOWED_USERS),
       allowedChats: new Set(env.ALLOWED_CHATS),
       ratePerMinute: env.RATE_LIMIT_PER_MINUTE,
+      chatRatePerMinute: env.CHAT_RATE_LIMIT_PER_MINUTE,
       dailyTokenBudget: env.DAILY_TOKEN_BUDGET,
       systemPrompt: env.SYSTEM_PROMPT,
       shortHistoryLimit: env.SHORT_HISTORY_LIMIT,
       contextTokenBudget: env.CONTEXT_TOKEN_BUDGET,
+      recall: env.RAG_ENABLED ? { scope: env.RECALL_SCOPE, limit: env.RECALL_LIMIT } : undefined,
     },
     summaries: summaryConfig(env),
     redisUrl: env.REDIS_URL,

@@ -37,6 +37,8 @@ async function runBot(config: Config, stop: AbortSignal): Promise<void> {
     logger,
     background,
     sending: createLanes(),
+    answering: createLanes(),
+    previews: new Set(),
     beingSent: new Set(),
     remarks: createThrottle(),
     drafts: config.drafts,
@@ -45,7 +47,10 @@ async function runBot(config: Config, stop: AbortSignal): Promise<void> {
   const persistently = createPersistentCall(logger, stop);
   const me = await persistently(() => api.getMe());
   logger.info({ username: me.username, updates: updates.kind }, 'bot ready');
-  background.run('menu', showMenu(api));
+  background.run(
+    'menu',
+    persistently(() => showMenu(api)),
+  );
   background.run('outbox', workOutbox(chat));
 
   // Telegram's webhook brings the next message of a chat only when the last is taken.

@@ -107,6 +107,26 @@ test('the Stop button and /stop end the answer', async () => {
   expect(shown).not.toContain(slowShown);
 });
 
+test('a draft that its reader stops is the answer as far as it came', async () => {
+  const { telegram: own, bot: ownBot } = await stage.startBot({ TELEGRAM_DRAFTS: 'true' });
+  const ada = somebody();
+  say(own, 'slowly please', ada);
+  const { payload } = await eventually(() =>
+    own.calls.find(({ method }) => method === 'sendMessageDraft'),
+  );
+  expect(payload).toMatchObject({ chat_id: ada.id, can_stop: true });
+  own.push({
+    stopped_message_generation: {
+      chat: { id: ada.id, type: 'private', first_name: 'Ada' },
+      draft_id: Number(payload['draft_id']),
+    },
+  });
+  const [answer] = await answersIn(own, ada.id);
+  expect(slowShown.startsWith(answer?.text ?? '?')).toBe(true);
+  expect(answer?.text.length).toBeLessThan(slowShown.length);
+  await ownBot.crash();
+});
+
 test('a model that fails is told politely, in the user’s language', async () => {
   const ivan = somebody('ru');
   say(telegram, 'fail please', ivan);

@@ -68,7 +68,7 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashRun> {
   async function killSometimes(): Promise<void> {
     await sleep(2_500);
     while (killed < plan.kills) {
-      await sleep(between(100, 1_900));
+      await sleep(between(100, 1_500));
       const victim = random() < 0.6 ? 'bot' : 'backend';
       await running[victim].crash();
       logs.push(`--- ${victim} ---\n${running[victim].output()}`);
@@ -84,15 +84,14 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashRun> {
     for (let count = 1; count <= plan.messages;) {
       const chat = 2_000 + Math.floor(random() * plan.chats);
       // Some people write twice in one breath.
-      for (const _ of random() < 0.2 ? [1, 2] : [1]) {
-        if (count > plan.messages) break;
+      for (let left = random() < 0.2 ? 2 : 1; left > 0 && count <= plan.messages; left -= 1) {
         const words = `message ${count}`;
         said.set(chat, [...(said.get(chat) ?? []), words]);
         say(telegram, words, { id: chat, is_bot: false, first_name: 'Ada' });
         count += 1;
       }
       // As long as there are kills to come, there is something to be lost by them.
-      await sleep(killed < plan.kills ? (between(0, 2) * plan.kills * 1_100) / plan.messages : 5);
+      await sleep(killed < plan.kills ? (between(0, 2) * plan.kills * 900) / plan.messages : 5);
     }
   }
 

@@ -20,7 +20,11 @@ beforeAll(async () => {
   model = await startFakeModel();
   model.behave(() => ({ kind: 'reply', text: mark('reply'), delayMs: Math.random() * 10 }));
   sql = openSql(databaseUrl);
-  const env = { SHORT_HISTORY_LIMIT: String(LIMIT), CONTEXT_TOKEN_BUDGET: '1000000' };
+  const env = {
+    SHORT_HISTORY_LIMIT: String(LIMIT),
+    CONTEXT_TOKEN_BUDGET: '1000000',
+    RAG_ENABLED: 'false',
+  };
   const options = { databaseUrl, modelUrl: model.url, env };
   apis = await Promise.all([startApi(options), startApi(options)]);
 });

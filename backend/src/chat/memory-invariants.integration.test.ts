@@ -38,6 +38,7 @@ beforeAll(async () => {
         SHORT_HISTORY_LIMIT: String(limit),
         CONTEXT_TOKEN_BUDGET: String(budget),
         SYSTEM_PROMPT: 'Answer.',
+        RAG_ENABLED: 'false',
       };
       return { limit, budget, api: await startApi({ databaseUrl, modelUrl: model.url, env }) };
     }),

@@ -72,17 +72,28 @@ export interface ConversationSummaries {
 }
 
 export interface Embeddings {
-  content: string;
+  /**
+   * the passage as it is indexed; null until then, so that no message is written twice in its turn
+   */
+  content: string | null;
   created_at: Generated<Timestamp>;
   dimension: number | null;
   error: string | null;
   id: Generated<Int8>;
+  /**
+   * multiplies the score; 0 is never recalled
+   */
   importance: Generated<number>;
   message_id: Int8 | null;
   model: string | null;
   role: string;
   session_id: string;
   state: Generated<string>;
+  summary_id: Int8 | null;
+  /**
+   * number of words in the lexical index; null is not in it yet
+   */
+  terms: number | null;
 }
 
 export interface Messages {
@@ -104,6 +115,20 @@ export interface Messages {
    * estimated; null after an edit by hand, counted again when read
    */
   tokens: number | null;
+}
+
+export interface Rates {
+  allowance: number;
+  counted_at: Timestamp;
+  subject: string;
+}
+
+export interface RecallPostings {
+  chat_key: Int8;
+  embedding_id: Int8;
+  frequency: number;
+  length: number;
+  term: string;
 }
 
 export interface Turns {
@@ -147,8 +172,6 @@ export interface Users {
   daily_token_budget: number | null;
   id: string;
   pairing_code: string | null;
-  rate_allowance: number | null;
-  rate_counted_at: Timestamp | null;
   /**
    * this user's own limit; null is RATE_LIMIT_PER_MINUTE, 0 is none
    */
@@ -165,6 +188,8 @@ export interface DB {
   conversation_summaries: ConversationSummaries;
   embeddings: Embeddings;
   messages: Messages;
+  rates: Rates;
+  recall_postings: RecallPostings;
   turns: Turns;
   users: Users;
 }

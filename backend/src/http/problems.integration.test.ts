@@ -312,9 +312,9 @@ describe('failures while answering', () => {
   });
 
   test('a defect is an opaque 500 that names nothing of the inside', async () => {
+    await api.handle({ ...valid, chat_id: 'defect' });
     await sql.rows('alter table embeddings rename to hidden');
     try {
-      await api.handle({ ...valid, chat_id: 'defect' });
       const answer = await api.get('/v1/chats/defect/export');
       expectProblem('GET /v1/chats/{chat_id}/export', answer, 500, 'internal_error');
       expect(JSON.stringify(answer.body)).not.toContain('embeddings');

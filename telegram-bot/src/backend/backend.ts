@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Logger } from '#src/logger.ts';
 import { createBackendHttp } from './http.ts';
 import { BackendProblem } from './problem.ts';
-import { Reply, readTurnEvents } from './turn-events.ts';
+import { readTurnEvents } from './turn-events.ts';
 import type { TurnEvent } from './turn-events.ts';
 
 /** The channel under which the backend keeps the bot's chats. */
@@ -38,7 +38,6 @@ export interface DeliveryMark {
   in_order?: boolean;
 }
 
-export { Reply };
 export type { TurnEvent };
 
 /**
@@ -67,17 +66,6 @@ export function createBackend(
   logger: Logger,
 ): Backend {
   const http = createBackendHttp(config, logger);
-  const chatPath = (chatId: string) => `/v1/chats/${encodeURIComponent(chatId)}`;
-
-  async function unless<T>(code: string, call: Promise<T>): Promise<T | undefined> {
-    try {
-      return await call;
-    } catch (error) {
-      if (error instanceof BackendProblem && error.code === code) return undefined;
-      throw error;
-    }
-  }
-
   return {
     async *handle(turn, signal) {
       const body = {
@@ -126,4 +114,18 @@ export function createBackend(
       return (await http.json('GET', path, shape, { signal })).deliveries;
     },
   };
+}
+
+function chatPath(chatId: string): string {
+  return `/v1/chats/${encodeURIComponent(chatId)}`;
+}
+
+/** undefined where the backend answers with this code. */
+async function unless<T>(code: string, call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (error instanceof BackendProblem && error.code === code) return undefined;
+    throw error;
+  }
 }

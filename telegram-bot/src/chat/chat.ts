@@ -4,6 +4,7 @@ import type { Backend } from '#src/backend/backend.ts';
 import type { Lanes } from '#src/lanes.ts';
 import type { Logger } from '#src/logger.ts';
 import type { Throttle } from '#src/throttle.ts';
+import type { Canvas } from './preview.ts';
 
 /** What the bot's work needs; made once by `main.ts`. */
 export interface Chat {
@@ -13,6 +14,9 @@ export interface Chat {
   background: Background;
   /** One lane a chat: its answers leave one at a time. */
   sending: Lanes;
+  /** One lane a chat: an answer that is being written is not seen before the earlier ones are sent. */
+  answering: Lanes;
+  previews: Set<Canvas>;
   /** The backend's ids of the answers that this process is sending. */
   beingSent: Set<string>;
   /** Remarks of the bot's own that would tire if they were repeated. */

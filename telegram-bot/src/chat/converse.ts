@@ -65,7 +65,12 @@ async function answer(
   events: AsyncGenerator<TurnEvent>,
 ): Promise<void> {
   const { place, texts, messageId: replyTo } = last;
-  const preview = startPreview(chat.api, place, canvasFor(chat, last));
+  const preview = startPreview(chat.api, place, canvasFor(chat, last), chat.previews);
+  const over = Promise.withResolvers<void>();
+  const turnInChat = chat.answering.run(last.chat, async () => {
+    preview.begin();
+    await over.promise;
+  });
   try {
     const reply = await follow(chat, turn, events, preview);
     const previewId = await preview.finish();
@@ -85,7 +90,10 @@ async function answer(
     if (error instanceof BackendProblem) return await explain(chat, last, error);
     if (!(error instanceof BackendUnavailable)) throw error;
     chat.logger.info({ chat_id: last.chat }, 'answer left to the outbox');
+  } finally {
+    over.resolve();
   }
+  await turnInChat;
 }
 
 /** Follows the answer to its end; where its stream breaks off, it is asked for again. */

@@ -6,6 +6,8 @@ import { retryAfterSeconds } from '#src/telegram/try-send.ts';
 
 /** Shows an answer while it is written. Nothing depends on it: whatever fails, the answer comes. */
 export interface Preview {
+  /** From now on it may be seen: what stands before it in the chat is sent. Until then, only typing is. */
+  begin(): void;
   append(text: string): void;
   /** The answer is written anew from its beginning. */
   restart(): void;
@@ -30,11 +32,11 @@ const EVERY_MS_EACH = 50;
 const TYPING_EVERY_MS = 4_500;
 const GIVE_UP_AFTER_FAILURES = 3;
 
-let running = 0;
-
-export function startPreview(api: Api, place: Place, canvas: Canvas): Preview {
+/** `all` holds the previews that are running. */
+export function startPreview(api: Api, place: Place, canvas: Canvas, all: Set<Canvas>): Preview {
   let text = '';
   let shown = '';
+  let begun = false;
   let seesGrowth = false;
   let typedAt = -Infinity;
   let failures = 0;
@@ -42,11 +44,9 @@ export function startPreview(api: Api, place: Place, canvas: Canvas): Preview {
   const ended = new AbortController();
 
   const every = isGroup(place) ? EVERY_MS_IN_GROUP : EVERY_MS;
-  const tick = () => Math.max(every, running * EVERY_MS_EACH);
-  running += 1;
-  const loop = keepShowing().finally(() => {
-    running -= 1;
-  });
+  const tick = () => Math.max(every, all.size * EVERY_MS_EACH);
+  all.add(canvas);
+  const loop = keepShowing().finally(() => all.delete(canvas));
 
   async function keepShowing(): Promise<void> {
     while (!ended.signal.aborted) {
@@ -58,7 +58,8 @@ export function startPreview(api: Api, place: Place, canvas: Canvas): Preview {
 
   async function look(): Promise<void> {
     if (Date.now() < notBefore) return;
-    if (text.trim() !== '' && text !== shown && failures < GIVE_UP_AFTER_FAILURES) {
+    const isNew = begun && text.trim() !== '' && text !== shown;
+    if (isNew && failures < GIVE_UP_AFTER_FAILURES) {
       shown = text;
       seesGrowth = await canvas.show(text);
       failures = 0;
@@ -75,6 +76,9 @@ export function startPreview(api: Api, place: Place, canvas: Canvas): Preview {
   }
 
   return {
+    begin() {
+      begun = true;
+    },
     append(piece) {
       text += piece;
     },

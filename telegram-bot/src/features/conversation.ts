@@ -23,8 +23,7 @@ export function conversation({ backend, stop }: Chat): Composer<BotContext> {
 
   composer.callbackQuery(STOP_BUTTON, async (ctx) => {
     const count = await persist(() => backend.cancel(ctx.key), { stop });
-    const text = count > 0 ? ctx.texts.stopped : ctx.texts.nothingToStop;
-    await ctx.answerCallbackQuery({ text });
+    await ctx.acknowledge(count > 0 ? ctx.texts.stopped : ctx.texts.nothingToStop);
   });
 
   composer.on('stopped_message_generation', async (ctx) => {
@@ -34,7 +33,7 @@ export function conversation({ backend, stop }: Chat): Composer<BotContext> {
   composer.callbackQuery(new RegExp(`^${RETRY_BUTTON}(\\d+)$`), async (ctx) => {
     const id = String(ctx.match[1]);
     const given = await persist(() => backend.mark(id, { state: 'pending' }), { stop });
-    await ctx.answerCallbackQuery({ text: given ? ctx.texts.sentAgain : ctx.texts.tooOld });
+    await ctx.acknowledge(given ? ctx.texts.sentAgain : ctx.texts.tooOld);
     if (given) await ctx.deleteMessage();
   });
 

@@ -4,11 +4,13 @@ import type { ChatMemory } from '#src/backend/backend.ts';
 import type { Chat } from '#src/chat/chat.ts';
 import { splitFormatted } from '#src/markdown/split.ts';
 import { plain } from '#src/telegram/formatted.ts';
+import { trySend } from '#src/telegram/try-send.ts';
 import type { Texts } from '#src/texts/texts.ts';
 import type { BotContext } from '#src/updates/bot-context.ts';
 import { mayDecide } from './may-decide.ts';
 
 const LONGEST_EXCERPT = 300;
+const FILE_PATIENCE_MS = 20_000;
 
 /** `/memory`, `/forget` and `/export`: what is kept of the chat. */
 export function memory({ backend, stop }: Chat): Composer<BotContext> {
@@ -32,12 +34,9 @@ export function memory({ backend, stop }: Chat): Composer<BotContext> {
 
   composer.callbackQuery(/^forget:(yes|no):(\d+)$/, async (ctx) => {
     const [, decision, asker] = ctx.match;
-    if (String(ctx.from.id) !== asker) {
-      await ctx.answerCallbackQuery({ text: ctx.texts.forget.notYours });
-      return;
-    }
+    if (String(ctx.from.id) !== asker) return await ctx.acknowledge(ctx.texts.forget.notYours);
     if (decision === 'yes') await persist(() => backend.forget(ctx.key), { stop });
-    await ctx.answerCallbackQuery();
+    await ctx.acknowledge();
     await ctx.editMessageText(decision === 'yes' ? ctx.texts.forget.done : ctx.texts.forget.kept);
   });
 
@@ -46,10 +45,11 @@ export function memory({ backend, stop }: Chat): Composer<BotContext> {
     const json = await persist(() => backend.exportChat(ctx.key), { stop });
     if (json === undefined || ctx.place === undefined) return await ctx.say(ctx.texts.nothingKept);
     const name = `chat-${ctx.key.replace(':', '-topic-')}.json`;
-    await ctx.api.sendDocument(ctx.place.chatId, new InputFile(Buffer.from(json), name), {
-      caption: ctx.texts.exportCaption,
-      message_thread_id: ctx.place.threadId,
-    });
+    const { chatId, threadId } = ctx.place;
+    const other = { caption: ctx.texts.exportCaption, message_thread_id: threadId };
+    const send = () => ctx.api.sendDocument(chatId, new InputFile(Buffer.from(json), name), other);
+    const sent = await trySend(send, { patienceMs: FILE_PATIENCE_MS, stop });
+    if (sent.kind !== 'done') await ctx.say(ctx.texts.problems.other);
   });
 
   return composer;
@@ -61,7 +61,7 @@ function describeMemory(known: ChatMemory, { memory: texts }: Texts): string {
       ? texts.noSummary
       : `${texts.summary(known.summary.version)}\n${known.summary.content}`;
   const recent = known.recent.map(({ role, content }) => {
-    const excerpt = [...content].slice(0, LONGEST_EXCERPT).join('');
+    const excerpt = content.slice(0, LONGEST_EXCERPT).toWellFormed();
     const who = role === 'user' ? texts.user : texts.assistant;
     return `${who}: ${excerpt}${excerpt.length < content.length ? '…' : ''}`;
   });

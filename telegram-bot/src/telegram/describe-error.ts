@@ -8,7 +8,7 @@ export function describeError(error: unknown): Record<string, unknown> {
   if (error instanceof GrammyError) {
     return { method: error.method, status: error.error_code, reason: error.description };
   }
-  if (error instanceof HttpError) return { reason: `${error.message} ${networkCode(error) ?? ''}` };
+  if (error instanceof HttpError) return { reason: networkCode(error) ?? error.message };
   if (error instanceof Error)
     return { reason: `${error.name}: ${error.message}`, stack: error.stack };
   return { reason: String(error) };

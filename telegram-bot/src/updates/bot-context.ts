@@ -5,6 +5,7 @@ import { remark } from '#src/telegram/messages.ts';
 import type { SendOptions } from '#src/telegram/messages.ts';
 import { chatKey, isGroup, placeOf } from '#src/telegram/place.ts';
 import type { Place } from '#src/telegram/place.ts';
+import { trySend } from '#src/telegram/try-send.ts';
 import { textsFor } from '#src/texts/texts.ts';
 import type { Texts } from '#src/texts/texts.ts';
 
@@ -39,6 +40,11 @@ export class BotContext extends Context {
     if (this.place === undefined) return;
     const replyTo = this.inGroup ? this.message?.message_id : undefined;
     await remark(this.api, this.place, text, { replyTo, ...options });
+  }
+
+  /** Ends the waiting of a pressed button. Telegram refuses it where the press is long past. */
+  async acknowledge(text?: string): Promise<void> {
+    await trySend(() => this.answerCallbackQuery({ text }), { patienceMs: 0 });
   }
 }
 

@@ -8,9 +8,13 @@ import { ALLOWED_UPDATES } from './take-update.ts';
 import type { TakeUpdate } from './take-update.ts';
 
 const LONG_POLL_SECONDS = 30;
-/** How often Telegram is asked for more while something is not confirmed yet: it answers at once. */
-const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 1_000;
+/**
+ * How often Telegram is asked for more while something is not confirmed yet: it answers at once.
+ * At first often enough to see the rest of a burst in time.
+ */
+const PAUSE_MS = 50;
+const LATER_PAUSE_MS = 1_000;
+const LATER_AFTER_MS = 2_000;
 const LAST_UPDATES_WITHIN_MS = 5_000;
 
 /** An update that Telegram may not forget yet. */
@@ -18,6 +22,8 @@ interface Pending {
   id: number;
   /** Once it is taken: the last update that is to be confirmed with it. */
   through?: number;
+  /** It could not be taken: nothing after it is confirmed before it has come again and is. */
+  failed?: boolean;
 }
 
 /**
@@ -34,19 +40,23 @@ export async function poll(
   let pending: Pending[] = [];
   let taken = Promise.withResolvers<void>();
   let offset: number | undefined;
-  let pause = FIRST_PAUSE_MS;
+  let newsAt = 0;
 
   function take(update: Update): void {
-    const entry: Pending = { id: update.update_id };
-    pending.push(entry);
+    const known = pending.find(({ id }) => id === update.update_id);
+    if (known !== undefined && !known.failed) return;
+    const entry: Pending = known ?? { id: update.update_id };
+    if (known === undefined) pending.push(entry);
+    entry.failed = false;
+    newsAt = Date.now();
     takeUpdate(update).then(
       (through) => {
         entry.through = through;
         taken.resolve();
       },
       (error: unknown) => {
-        // Not known any more, it is new when it comes again.
-        pending = pending.filter((other) => other !== entry);
+        entry.failed = true;
+        taken.resolve();
         logger.info({ update_id: entry.id, ...describeError(error) }, 'update left to Telegram');
       },
     );
@@ -67,9 +77,7 @@ export async function poll(
     // It is confirmed now. An offset kept longer would hide updates after a quiet week, when
     // Telegram begins with other ids, perhaps lower ones.
     offset = undefined;
-    const news = updates.filter(({ update_id: id }) => !pending.some((entry) => entry.id === id));
-    for (const update of news) take(update);
-    pause = news.length > 0 ? FIRST_PAUSE_MS : Math.min(pause * 2, LONGEST_PAUSE_MS);
+    for (const update of updates) take(update);
   }
 
   try {
@@ -77,6 +85,7 @@ export async function poll(
     while (!stop.aborted) {
       await getUpdates(pending.length === 0 ? LONG_POLL_SECONDS : 0);
       if (pending.length > 0) {
+        const pause = Date.now() - newsAt < LATER_AFTER_MS ? PAUSE_MS : LATER_PAUSE_MS;
         await Promise.race([taken.promise, sleep(pause, undefined, { signal: stop })]);
       }
       taken = Promise.withResolvers();
@@ -87,7 +96,7 @@ export async function poll(
   }
 
   const deadline = sleep(LAST_UPDATES_WITHIN_MS);
-  while (pending.some((entry) => entry.through === undefined)) {
+  while (pending.some((entry) => entry.through === undefined && !entry.failed)) {
     taken = Promise.withResolvers();
     if ((await Promise.race([taken.promise, deadline.then(() => 'late')])) === 'late') break;
   }
