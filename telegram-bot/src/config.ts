@@ -15,7 +15,7 @@ const url = (protocol: RegExp, example: string) =>
 const text = z.preprocess(blankIsAbsent, z.string().trim().optional());
 
 /** Every variable the bot reads. */
-const Environment = z.object({
+export const Environment = z.object({
   BOT_TOKEN: z.preprocess(
     blankIsAbsent,
     z
