@@ -70,9 +70,9 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashRun> {
     while (killed < plan.kills) {
       const victim = random() < 0.6 ? 'bot' : 'backend';
       // Who is not up yet has little to lose, but on a slow machine that is when it happens.
-      const patience = Date.now() + 700;
+      const patience = Date.now() + 1_500;
       await eventually(() => running[victim].output().includes(' ready"') || Date.now() > patience);
-      await sleep(between(0, 700));
+      await sleep(between(0, 600));
       await running[victim].crash();
       logs.push(`--- ${victim} ---\n${running[victim].output()}`);
       if (victim === 'bot') await forgetSenders(sql);
