@@ -79,6 +79,17 @@ export const Environment = z.object({
   DAILY_TOKEN_BUDGET: integer(0, 0, 2_000_000_000),
   SHORT_HISTORY_LIMIT: integer(8, 1, 1_000),
   CONTEXT_TOKEN_BUDGET: integer(16_000, 100, 10_000_000),
+  RAG_ENABLED: z.preprocess(
+    blankIsAbsent,
+    z.stringbool({ error: 'must be true or false' }).default(true),
+  ),
+  RECALL_LIMIT: integer(8, 1, 100),
+  RECALL_SCOPE: z.preprocess(
+    blankIsAbsent,
+    z
+      .enum(['session', 'chat', 'user'], { error: 'must be one of session, chat, user' })
+      .default('chat'),
+  ),
   SUMMARY_MODE: z.preprocess(
     blankIsAbsent,
     z
@@ -134,6 +145,8 @@ export interface Config {
     chatRatePerMinute: number;
     /** Tokens of one user; 0 is no limit. */
     dailyTokenBudget: number;
+    /** Where a turn looks for memories, and how many it takes; undefined: it does not. */
+    recall: { scope: 'session' | 'chat' | 'user'; limit: number } | undefined;
   };
   summaries: SummaryConfig;
   /** `undefined`: the queue lives in PostgreSQL. */
@@ -193,6 +206,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
       systemPrompt: env.SYSTEM_PROMPT,
       shortHistoryLimit: env.SHORT_HISTORY_LIMIT,
       contextTokenBudget: env.CONTEXT_TOKEN_BUDGET,
+      recall: env.RAG_ENABLED ? { scope: env.RECALL_SCOPE, limit: env.RECALL_LIMIT } : undefined,
     },
     summaries: summaryConfig(env),
     redisUrl: env.REDIS_URL,

@@ -13,6 +13,7 @@ import { createApp } from './http/app.ts';
 import { respondToBrokenRequest } from './http/problem.ts';
 import type { Logger } from './logger.ts';
 import { countTokens, MESSAGE_OVERHEAD_TOKENS } from './memory/count-tokens.ts';
+import { startIndexKeeper } from './memory/recall/index-keeper.ts';
 import { openSummaryRequests } from './open-summaries.ts';
 
 /** Statements are short and none waits for a model, so a few connections carry many turns. */
@@ -87,6 +88,8 @@ export async function serveApi(
     throw error;
   }
   const stopKeeper = startTurnKeeper(chat);
+  const stopIndexing =
+    chat.settings.recall === undefined ? async () => {} : startIndexKeeper(db, logger);
 
   return {
     url: urlOf(server.address(), host),
@@ -95,6 +98,7 @@ export async function serveApi(
       server.close();
       await drainTurns(chat, DRAIN_MS);
       stopKeeper();
+      await stopIndexing();
       await closeConnections(server, closed);
       await closeAll();
     },

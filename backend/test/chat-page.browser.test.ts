@@ -502,16 +502,22 @@ const richContext: TurnExplanation = {
     window: { first_message_id: '43', last_message_id: '52', messages: 10, tokens: 486 },
     recalled: [
       {
+        memory_id: '15',
         source: 'message',
         message_id: '17',
+        session_id: '00000000-0000-4000-8000-000000000000',
+        role: 'user',
         score: 0.83,
         created_at: '2026-10-02T10:12:00Z',
         content: 'My name is Ada and I live in Riga, near the old market.',
         tokens: 18,
       },
       {
+        memory_id: '31',
         source: 'summary',
         message_id: null,
+        session_id: '00000000-0000-4000-8000-000000000000',
+        role: 'system',
         score: 0.61,
         created_at: '2026-10-03T18:40:00Z',
         content: null,

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { allEvents, openSql, startApi, streamHandle } from '#test/api.ts';
 import type { ApiClient, Sql } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
+import { eventually } from '#test/eventually.ts';
 import { startFakeModel } from '#test/fake-model.ts';
 import type { FakeModel } from '#test/fake-model.ts';
 
@@ -41,7 +42,7 @@ test.each(through)('a stop through %s closes the upstream within a second', asyn
   model.behave({ kind: 'hang' });
   const message = { chat_id, text: 'half a turn', message_id: 'm-1' };
   const answer = api.handle(message);
-  await vi.waitFor(() => expect(model.requests).toHaveLength(1));
+  await eventually(() => expect(model.requests).toHaveLength(1));
   await expectStop(pick(), chat_id);
 
   expect(await answer).toMatchObject({ status: 409, body: { code: 'turn_cancelled' } });
@@ -68,7 +69,7 @@ test.each(through)('what was written before a stop through %s is the reply', asy
     if (text === 'half an answer') break;
   }
   await expectStop(pick(), chat_id);
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     expect(await turnsOf(chat_id)).toMatchObject([
       { state: 'answered', finish_reason: 'cancelled' },
     ]);
@@ -89,7 +90,7 @@ test('a stopped stream ends with the message that was kept', async () => {
   model.behave({ kind: 'hang', text: 'half an answer' });
   const { events } = await streamHandle(api, { chat_id: 'ends', text: 'Hi' });
   const all = allEvents(events);
-  await vi.waitFor(() => expect(model.requests).toHaveLength(1));
+  await eventually(() => expect(model.requests).toHaveLength(1));
   await new Promise((resolve) => {
     setTimeout(resolve, 200);
   });
@@ -100,9 +101,9 @@ test('a stopped stream ends with the message that was kept', async () => {
 test('a stop ends the running turn only; the waiting one is answered', async () => {
   model.behave((_, index) => (index === 0 ? { kind: 'hang' } : { kind: 'reply' }));
   const first = api.handle({ chat_id: 'queue', text: 'first' });
-  await vi.waitFor(() => expect(model.requests).toHaveLength(1));
+  await eventually(() => expect(model.requests).toHaveLength(1));
   const second = other.handle({ chat_id: 'queue', text: 'second' });
-  await vi.waitFor(async () => expect(await turnsOf('queue')).toHaveLength(2));
+  await eventually(async () => expect(await turnsOf('queue')).toHaveLength(2));
   expect((await api.post('/v1/chat/cancel', { chat_id: 'queue' })).body).toEqual({
     status: 'ok',
     cancelled_turns: 1,
@@ -128,7 +129,7 @@ async function expectStop(process: ApiClient, chat_id: string): Promise<void> {
     status: 'ok',
     cancelled_turns: 1,
   });
-  await vi.waitFor(() => expect(model.requests.at(-1)?.closedByClient).toBe(true), 5_000);
+  await eventually(() => expect(model.requests.at(-1)?.closedByClient).toBe(true));
   // Within a second; the rest is for a machine that does something else.
   expect((model.requests.at(-1)?.endedAt ?? Infinity) - askedAt).toBeLessThan(2_000);
 }

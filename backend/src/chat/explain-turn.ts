@@ -72,6 +72,21 @@ async function withTexts(
   return {
     ...log,
     summary: log.summary && { ...log.summary, content: summary?.content ?? null },
-    recalled: log.recalled.map((hit) => ({ ...hit, content: null })),
+    recalled: await withMemoryTexts(db, log.recalled),
   };
+}
+
+async function withMemoryTexts(db: Db, recalled: ContextLog['recalled']) {
+  if (recalled.length === 0) return [];
+  const memories = await db
+    .selectFrom('embeddings')
+    .select(['id', 'content'])
+    .where(
+      'id',
+      'in',
+      recalled.map((hit) => hit.memory_id),
+    )
+    .execute();
+  const contents = new Map(memories.map(({ id, content }) => [id, content]));
+  return recalled.map((hit) => ({ ...hit, content: contents.get(hit.memory_id) ?? null }));
 }

@@ -106,7 +106,7 @@ export async function answerTurn(
     systemPrompt: chat.settings.systemPrompt,
     tokenBudget: chat.settings.contextTokenBudget,
     memory: claim.memory,
-    recalled: [],
+    recalled: claim.memory.recalled,
     text: claim.text,
   });
 

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openSql, spawnApi, startApi } from '#test/api.ts';
 import type { ApiClient, ApiProcess, Sql } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
+import { eventually } from '#test/eventually.ts';
 import { startFakeModel } from '#test/fake-model.ts';
 import type { FakeModel } from '#test/fake-model.ts';
 
@@ -120,7 +121,7 @@ test('a repeat that waits gets the failure of the turn, from either process, and
     return { kind: 'status', status: 400 };
   });
   const first = api.handle(message);
-  await vi.waitFor(() => expect(model.requests.length).toBe(before + 1));
+  await eventually(() => expect(model.requests.length).toBe(before + 1));
   const repeats = [api.handle(message), other.handle(message)];
   await someTime();
   fail.resolve();
@@ -139,10 +140,10 @@ test('a repeat while the first waits for its place waits too', async () => {
   });
   const before = model.requests.length;
   const ahead = api.handle({ chat_id: 'queue', text: 'ahead' });
-  await vi.waitFor(() => expect(model.requests.length).toBe(before + 1));
+  await eventually(() => expect(model.requests.length).toBe(before + 1));
   const message = { chat_id: 'queue', text: 'behind', message_id: 'm-2' };
   const behind = [api, other, api].map((process) => process.handle(message));
-  await vi.waitFor(async () => expect(await countTurns('queue')).toBe(2));
+  await eventually(async () => expect(await countTurns('queue')).toBe(2));
   await someTime();
   release.resolve();
 

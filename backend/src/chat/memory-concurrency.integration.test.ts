@@ -20,7 +20,11 @@ beforeAll(async () => {
   model = await startFakeModel();
   model.behave(() => ({ kind: 'reply', text: mark('reply'), delayMs: Math.random() * 10 }));
   sql = openSql(databaseUrl);
-  const env = { SHORT_HISTORY_LIMIT: String(LIMIT), CONTEXT_TOKEN_BUDGET: '1000000' };
+  const env = {
+    SHORT_HISTORY_LIMIT: String(LIMIT),
+    CONTEXT_TOKEN_BUDGET: '1000000',
+    RAG_ENABLED: 'false',
+  };
   const options = { databaseUrl, modelUrl: model.url, env };
   apis = await Promise.all([startApi(options), startApi(options)]);
 });
@@ -35,7 +39,7 @@ test('no prompt has a hole or a stranger in it while everything happens at once'
   const chats = ['one', 'two', 'three', 'four'];
   await Promise.all(
     chats.flatMap((chat) => [
-      ...apis.flatMap((api) => [1, 2, 3].map(() => times(12, () => say(api, chat)))),
+      ...apis.flatMap((api) => [1, 2, 3].map(() => times(8, () => say(api, chat)))),
       times(25, () => insertByHand(chat)),
       times(25, () => writeSummary(chat)),
       times(4, async () => {
@@ -52,7 +56,7 @@ test('no prompt has a hole or a stranger in it while everything happens at once'
       left join conversation_summaries c on c.id::text = t.context #>> '{summary,id}'
       where state = 'answered'`,
   );
-  expect(turns).toHaveLength(4 * 6 * 12);
+  expect(turns).toHaveLength(4 * 6 * 8);
   for (const turn of turns) await expectWholePrompt(turn);
   expect(new Set(turns.map(({ watermark }) => watermark)).size).toBeGreaterThan(10);
 }, 60_000);

@@ -38,6 +38,7 @@ beforeAll(async () => {
         SHORT_HISTORY_LIMIT: String(limit),
         CONTEXT_TOKEN_BUDGET: String(budget),
         SYSTEM_PROMPT: 'Answer.',
+        RAG_ENABLED: 'false',
       };
       return { limit, budget, api: await startApi({ databaseUrl, modelUrl: model.url, env }) };
     }),
@@ -313,7 +314,7 @@ test('every prompt holds all of its chat that is not summarised, the latest summ
       },
     ),
     {
-      numRuns: 40,
+      numRuns: 25,
       endOnFailure: true,
       examples: [[0, summaryOverUnanswered]],
     },

@@ -59,7 +59,7 @@ beforeAll(async () => {
     ({ messages }) => behaviours.get(messages.at(-1)?.content ?? '') ?? { kind: 'reply' },
   );
   sql = openSql(databaseUrl);
-  const env = { LLM_TIMEOUT_MS: String(TIMEOUT_MS) };
+  const env = { LLM_TIMEOUT_MS: String(TIMEOUT_MS), RAG_ENABLED: 'false' };
   api = await startApi({ databaseUrl, modelUrl: model.url, env });
 });
 

@@ -1,7 +1,8 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openSql, spawnApi, startApi } from '#test/api.ts';
 import type { ApiClient, ApiProcess, Sql } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
+import { eventually } from '#test/eventually.ts';
 import { startFakeModel } from '#test/fake-model.ts';
 import type { FakeModel, FakeModelRequest } from '#test/fake-model.ts';
 
@@ -59,7 +60,7 @@ test('waiting turns hold no database connection', async () => {
   const held = Array.from({ length: 100 }, (_, index) =>
     api.handle({ chat_id: 'held', text: `held ${index}` }),
   );
-  await vi.waitFor(async () => expect(await countTurns('held')).toBe(100), 10_000);
+  await eventually(async () => expect(await countTurns('held')).toBe(100));
 
   const others = await Promise.all(
     Array.from({ length: 20 }, (_, index) => api.handle({ chat_id: `free-${index}`, text: 'Hi' })),
@@ -105,7 +106,7 @@ test('a process that was paused while another took its turn over stores no secon
     return { kind: 'reply', text: 'from the one who was paused' };
   });
   const first = paused.handle({ chat_id: 'paused', text: 'Hi', message_id: 'm-1' });
-  await vi.waitFor(() => expect(model.requests).toHaveLength(1));
+  await eventually(() => expect(model.requests).toHaveLength(1));
   paused.kill('SIGSTOP');
   await expireLeases('paused');
   const second = await other.handle({ chat_id: 'paused', text: 'Hi', message_id: 'm-1' });
@@ -122,12 +123,12 @@ test('a late attempt stores nothing, waits for the one that took over, and takes
   const api = await startApi({ databaseUrl, modelUrl: model.url });
   model.behave((_, index) => (index === 0 ? { kind: 'hang' } : { kind: 'reply' }));
   const answer = api.handle({ chat_id: 'fenced', text: 'Hi' });
-  await vi.waitFor(() => expect(model.requests).toHaveLength(1));
+  await eventually(() => expect(model.requests).toHaveLength(1));
   await sql.rows(
     `update turns set attempts = attempts + 1, lease_expires_at = now() + interval '1 hour'
       where chat_id = 'fenced'`,
   );
-  await vi.waitFor(() => expect(model.requests[0]?.closedByClient).toBe(true), 10_000);
+  await eventually(() => expect(model.requests[0]?.closedByClient).toBe(true));
   await expireLeases('fenced');
 
   expect(await answer).toMatchObject({ status: 200, body: { text: 'echo: Hi' } });
@@ -159,7 +160,7 @@ test('a message that failed often does not block its chat when its process dies 
   model.behave({ kind: 'hang' });
   const lost = await sendInOrder(doomed, 'stubborn', ['answering']);
   lost.push(doomed.handle(failed));
-  await vi.waitFor(async () => expect(await countTurns('stubborn', 'received')).toBe(1), 10_000);
+  await eventually(async () => expect(await countTurns('stubborn', 'received')).toBe(1));
   doomed.kill('SIGKILL');
   await Promise.allSettled(lost);
   model.behave({ kind: 'reply' });
@@ -174,7 +175,7 @@ test('on SIGTERM a running turn finishes, a waiting one is refused and kept, and
   const api = await spawn();
   const release = holdFirstAnswer();
   const [running, waiting] = await sendInOrder(api, 'drained', ['running', 'waiting']);
-  await vi.waitFor(() => expect(model.requests).toHaveLength(1));
+  await eventually(() => expect(model.requests).toHaveLength(1));
   api.kill('SIGTERM');
 
   expect(await waiting).toMatchObject({ status: 503, body: { code: 'shutting_down' } });
@@ -188,7 +189,7 @@ test('on SIGTERM a running turn finishes, a waiting one is refused and kept, and
   expect(await api.exited).toBe(0);
 
   const next = await spawn();
-  await vi.waitFor(async () => expect(await countTurns('drained', 'answered')).toBe(2), 10_000);
+  await eventually(async () => expect(await countTurns('drained', 'answered')).toBe(2));
   expect(await deliveriesOf(next, 'drained', 1)).toEqual(['echo: waiting']);
   await expectStrictTurns('drained', 2);
 }, 60_000);
@@ -217,7 +218,7 @@ async function sendInOrder(api: ApiClient, chat_id: string, texts: string[]) {
     const call = api.handle({ chat_id, text, channel: chat_id });
     call.catch(() => {});
     sent.push(call);
-    await vi.waitFor(async () => expect(await countTurns(chat_id)).toBe(before + sent.length));
+    await eventually(async () => expect(await countTurns(chat_id)).toBe(before + sent.length));
   }
   return sent;
 }

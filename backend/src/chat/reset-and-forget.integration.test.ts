@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openSql, startApi } from '#test/api.ts';
 import type { Sql } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
+import { eventually } from '#test/eventually.ts';
 import { startFakeModel } from '#test/fake-model.ts';
 import type { FakeModel } from '#test/fake-model.ts';
 
@@ -51,12 +52,12 @@ describe('reset', () => {
   test('turns that were answered or waited at the reset stay in the old conversation', async () => {
     const release = holdFirst();
     const running = say('busy', 'running');
-    await vi.waitFor(() => expect(model.requests).toHaveLength(1));
+    await eventually(() => expect(model.requests).toHaveLength(1));
     const waiting = say('busy', 'waiting');
-    await vi.waitFor(async () => expect(await countOf('turns', 'busy')).toBe(2));
+    await eventually(async () => expect(await countOf('turns', 'busy')).toBe(2));
     expect(await reset({ chat_id: 'busy' })).toBe(1);
     const fresh = say('busy', 'fresh');
-    await vi.waitFor(async () => expect(await countOf('turns', 'busy')).toBe(3));
+    await eventually(async () => expect(await countOf('turns', 'busy')).toBe(3));
     release();
 
     const [one, two, three] = await Promise.all([running, waiting, fresh]);
@@ -101,9 +102,9 @@ describe('forget', () => {
   test('a chat while it is answered and while turns wait: nothing comes back', async () => {
     const release = holdFirst();
     const running = say('forgotten', 'running');
-    await vi.waitFor(() => expect(model.requests).toHaveLength(1));
+    await eventually(() => expect(model.requests).toHaveLength(1));
     const waiting = say('forgotten', 'waiting');
-    await vi.waitFor(async () => expect(await countOf('turns', 'forgotten')).toBe(2));
+    await eventually(async () => expect(await countOf('turns', 'forgotten')).toBe(2));
     await api.post('/v1/chat/forget', { chat_id: 'forgotten' });
     release();
 

@@ -45,7 +45,11 @@ test('quotes what the user wrote', async () => {
 test('says where a quote comes from', async () => {
   const memory = [
     summary('Ada keeps bees. She works at the harbour.'),
-    recalled('Quoted memories:\n- My sister is called Grace\n- The car is a green Volvo'),
+    recalled(
+      'From earlier:\n' +
+        '<memory by="user" date="2025-03-04T18:12:00Z">\nMy sister is called Grace\n</memory>\n' +
+        '<memory by="assistant" date="2025-05-19T07:45:00Z">\nThe car is\na green Volvo\n</memory>',
+    ),
     user('I had soup for lunch'),
     assistant('Enjoy your soup! The harbour canteen makes dumplings too.'),
   ];
@@ -53,7 +57,10 @@ test('says where a quote comes from', async () => {
     '[offline] From the summary of this chat: "Ada keeps bees."',
   );
   expect(await reply(memory, 'What is my sister called?')).toBe(
-    '[offline] Recalled from earlier in this chat: "My sister is called Grace"',
+    '[offline] You wrote on 2025-03-04: "My sister is called Grace"',
+  );
+  expect(await reply(memory, 'Which Volvo?')).toBe(
+    '[offline] You were told on 2025-05-19: "The car is\na green Volvo"',
   );
   expect(await reply(memory, 'What soup was it?')).toBe(
     '[offline] You wrote earlier: "I had soup for lunch"',
@@ -90,7 +97,14 @@ test('with nothing relevant says so, and quotes nothing', async () => {
 
 test('never quotes its own replies, wherever they stand', async () => {
   const own = '[offline] You wrote earlier: "My name is Ada"';
-  const answer = await reply([summary(own), recalled(own), assistant(own)], 'What is my name?');
+  const answer = await reply(
+    [
+      summary(own),
+      recalled(`<memory by="assistant" date="2025-03-04">\n${own}\n</memory>`),
+      assistant(own),
+    ],
+    'What is my name?',
+  );
   expect(answer).not.toContain('Ada');
 });
 

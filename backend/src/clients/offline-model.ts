@@ -81,11 +81,7 @@ function quotesOf({ part, role, content }: PromptMessage): Quote[] {
         ? quotes(passages(content), 'You wrote earlier', 1)
         : quotes(passages(content), 'You were told earlier', 0.7);
     case 'recalled':
-      return quotes(
-        content.split('\n').flatMap(passages),
-        'Recalled from earlier in this chat',
-        0.9,
-      );
+      return memories(content);
     case 'summary':
       return quotes(summaryIn(content).flatMap(sentences), 'From the summary of this chat', 0.9);
     default:
@@ -97,6 +93,19 @@ function quotesOf({ part, role, content }: PromptMessage): Quote[] {
 function summaryIn(content: string): string[] {
   const [, summary = content] = /<summary[^>]*>\n(.*)\n<\/summary>/s.exec(content) ?? [];
   return summary.split('\n');
+}
+
+/** Recalled memories stand quoted in the prompt, each with who said it and when. */
+function memories(content: string): Quote[] {
+  return [
+    ...content.matchAll(/<memory by="(\w+)" date="([\d-]+)[^"]*">\n(.*?)\n<\/memory>/gs),
+  ].flatMap(([, by = '', date = '', text = '']) => {
+    if (text.startsWith(mark)) return [];
+    if (by === 'summary') return quotes([text], `From a summary of ${date}`, 0.9);
+    return by === 'user'
+      ? quotes(passages(text), `You wrote on ${date}`, 0.9)
+      : quotes(passages(text), `You were told on ${date}`, 0.7);
+  });
 }
 
 /** A question weighs less: it tells less than a statement with the same words. */

@@ -107,8 +107,7 @@ test('sends the prompt with the leading system messages as one, and nothing abou
       { role: 'system', content: 'Be brief.\n\nAda lives in Riga.' },
       { role: 'user', content: 'Hello' },
       { role: 'assistant', content: 'Hello, Ada' },
-      { role: 'system', content: '"I like tea"' },
-      { role: 'user', content: 'Where do I live?' },
+      { role: 'user', content: '"I like tea"\nWhere do I live?' },
     ],
   });
 });

@@ -28,11 +28,22 @@ export function toRequest(
   };
 }
 
-/** Leading system messages become one: the chat templates of vLLM and llama.cpp refuse a second. */
+/**
+ * Leading system messages become one: the chat templates of vLLM and llama.cpp refuse a second.
+ * What was recalled goes in front of the user's message: they refuse a later system message too, and
+ * others want user and assistant to alternate.
+ */
 function toMessages(prompt: PromptMessage[]): AnswerRequest['messages'] {
-  const firstOther = prompt.findIndex((message) => message.role !== 'system');
+  const firstOther = prompt.findIndex(({ part, role }) => role !== 'system' || part === 'recalled');
   const leading = firstOther === -1 ? prompt : prompt.slice(0, firstOther);
-  const rest = prompt.slice(leading.length).map(({ role, content }) => ({ role, content }));
+  const rest = prompt.slice(leading.length).flatMap(({ part, role, content }, index, parts) => {
+    if (part === 'recalled') return [];
+    const before = parts[index - 1];
+    return {
+      role,
+      content: before?.part === 'recalled' ? `${before.content}\n${content}` : content,
+    };
+  });
   if (leading.length === 0) return rest;
   const content = leading.map((message) => message.content).join('\n\n');
   return [{ role: 'system', content }, ...rest];

@@ -31,7 +31,7 @@ test('the counter is exact in every snapshot while writers race', async () => {
   const reader = repeat(stop.signal, async () => {
     expect(await wrongCounters()).toEqual([]);
   });
-  await Promise.race([sleep(4_000), reader]);
+  await Promise.race([sleep(3_000), reader]);
   stop.abort();
   await Promise.all([...writers, reader]);
 
@@ -55,7 +55,7 @@ test('ids commit in order within a session: a reader never sees an older message
     expect(rows.slice(0, seen.length).map(({ id }) => id)).toEqual(seen);
     seen = rows.map(({ id }) => id);
   });
-  await Promise.race([sleep(2_000), reader]);
+  await Promise.race([sleep(1_500), reader]);
   stop.abort();
   await Promise.all([...writers, reader]);
   expect(seen.length).toBeGreaterThan(100);

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { runProgram } from '#src/local/run-program.ts';
 import { openSql, spawnApi } from '#test/api.ts';
 import type { Answer, ApiProcess, Sql } from '#test/api.ts';
+import { eventually } from '#test/eventually.ts';
 import { startFakeModel } from '#test/fake-model.ts';
 import type { FakeModel } from '#test/fake-model.ts';
 import { startPostgres } from '#test/postgres-server.ts';
@@ -45,10 +46,10 @@ test.each([
     const load = Array.from({ length: 12 }, (_, caller) =>
       callUntil(stop.signal, `${how} ${caller}`, seen),
     );
-    await vi.waitFor(() => expect(count(seen, 200)).toBeGreaterThan(100), 20_000);
+    await eventually(() => expect(count(seen, 200)).toBeGreaterThan(100), 20_000);
 
     process.kill(await postmasterPid(), signal);
-    await vi.waitFor(() => expect(count(seen, 503)).toBeGreaterThan(50), BOUND_MS);
+    await eventually(() => expect(count(seen, 503)).toBeGreaterThan(50), BOUND_MS);
     const health = await api.get('/health');
     expect(health).toMatchObject({ status: 503, body: { code: 'database_unavailable' } });
     await startAgain();

@@ -57,7 +57,9 @@ async function statementsOf(call: () => Promise<unknown>): Promise<string[]> {
 }
 
 function isKeepers(text: string): boolean {
-  return /lease_expires_at" < now\(\)|set lease_expires_at|"cancel_requested_at" is not/.test(text);
+  return /index_memories|lease_expires_at" < now\(\)|set lease_expires_at|"cancel_requested_at" is not/.test(
+    text,
+  );
 }
 
 function textOf(statement: unknown): string {

@@ -72,17 +72,28 @@ export interface ConversationSummaries {
 }
 
 export interface Embeddings {
-  content: string;
+  /**
+   * the passage as it is indexed; null until then, so that no message is written twice in its turn
+   */
+  content: string | null;
   created_at: Generated<Timestamp>;
   dimension: number | null;
   error: string | null;
   id: Generated<Int8>;
+  /**
+   * multiplies the score; 0 is never recalled
+   */
   importance: Generated<number>;
   message_id: Int8 | null;
   model: string | null;
   role: string;
   session_id: string;
   state: Generated<string>;
+  summary_id: Int8 | null;
+  /**
+   * number of words in the lexical index; null is not in it yet
+   */
+  terms: number | null;
 }
 
 export interface Messages {
@@ -110,6 +121,14 @@ export interface Rates {
   allowance: number;
   counted_at: Timestamp;
   subject: string;
+}
+
+export interface RecallPostings {
+  chat_key: Int8;
+  embedding_id: Int8;
+  frequency: number;
+  length: number;
+  term: string;
 }
 
 export interface Turns {
@@ -170,6 +189,7 @@ export interface DB {
   embeddings: Embeddings;
   messages: Messages;
   rates: Rates;
+  recall_postings: RecallPostings;
   turns: Turns;
   users: Users;
 }

@@ -1,7 +1,7 @@
 import { DatabaseError } from 'pg';
 import type { Pool } from 'pg';
 import { AppError } from '#src/errors.ts';
-import type { Memory } from './memory.ts';
+import type { Memory, RecallScope } from './memory.ts';
 
 /**
  * How long a claim on a turn lasts without being renewed. A process that dies leaves its turns
@@ -27,6 +27,8 @@ export interface TurnLimits {
   dailyTokenBudget: number;
   /** What is reserved for a turn beside its memory and message: the instruction and the longest reply. */
   fixedTokens: number;
+  /** Where the turn searches its memories, and how many it takes at most; undefined: it does not. */
+  recall: { scope: RecallScope; limit: number } | undefined;
 }
 
 export interface NewTurn {
@@ -94,7 +96,7 @@ export interface FinishedTurn {
 export async function openTurn(pool: Pool, turn: NewTurn, limits: TurnLimits): Promise<OpenedTurn> {
   const statement = {
     name: 'open_turn',
-    text: 'select open_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) as turn',
+    text: 'select open_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) as turn',
     values: [
       turn.chatId,
       turn.userId,
@@ -107,6 +109,7 @@ export async function openTurn(pool: Pool, turn: NewTurn, limits: TurnLimits): P
       limits.shortHistoryLimit,
       limits.contextTokenBudget,
       limitsAsJson(limits, turn.listed),
+      recallAsJson(limits),
     ],
   };
   try {
@@ -126,7 +129,7 @@ export async function beginTurn(
 ): Promise<BegunTurn> {
   const { rows } = await pool.query<{ turn: BegunTurn }>({
     name: 'begin_turn',
-    text: 'select begin_turn($1, $2, $3, $4, $5, $6) as turn',
+    text: 'select begin_turn($1, $2, $3, $4, $5, $6, $7) as turn',
     values: [
       turnId,
       retry,
@@ -134,6 +137,7 @@ export async function beginTurn(
       limits.shortHistoryLimit,
       limits.contextTokenBudget,
       limitsAsJson(limits, true),
+      recallAsJson(limits),
     ],
   });
   return onlyRow(rows).turn;
@@ -178,6 +182,10 @@ function limitsAsJson(limits: TurnLimits, listed: boolean): string {
     budget: limits.dailyTokenBudget,
     fixed_tokens: limits.fixedTokens,
   });
+}
+
+function recallAsJson({ recall }: TurnLimits): string | undefined {
+  return recall && JSON.stringify({ scope: recall.scope, limit: recall.limit });
 }
 
 /** open_turn raises its refusals, so that nothing of the turn remains. */

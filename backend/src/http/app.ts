@@ -10,6 +10,7 @@ import { addChatRoutes } from './chat-routes.ts';
 import { addDeliveryRoutes } from './delivery-routes.ts';
 import type { HttpEnv } from './env.ts';
 import { addHealthRoute } from './health-route.ts';
+import { addMemoryRoutes } from './memory-routes.ts';
 import { addPage } from './page.ts';
 import { respondWithProblem } from './problem.ts';
 import { logRequest } from './request-log.ts';
@@ -50,6 +51,7 @@ export function createApp(chat: Chat, settings: HttpSettings): OpenAPIHono<HttpE
   );
   addChatRoutes(app, chat);
   addTurnRoutes(app, chat);
+  addMemoryRoutes(app, chat);
   addDeliveryRoutes(app, chat);
   addAccessRoutes(app, chat);
   addOpenApiDocument(app);

@@ -64,6 +64,17 @@ export const ApproveBody = z
   .object({ pairing_code: id.openapi({ example: 'K7PQ2MXW4T' }) })
   .openapi('ApproveRequest');
 
+export const SearchBody = z
+  .object({
+    chat_id: id,
+    query: storableText
+      .max(32_000, 'must be at most 32,000 characters')
+      .refine((value) => value.trim() !== '', 'must not be empty')
+      .openapi({ example: 'Where does Ada live?' }),
+    limit: z.int().min(1).max(100).default(10),
+  })
+  .openapi('SearchRequest');
+
 export const ChatParams = z.object({ chat_id: id });
 export const TurnParams = z.object({ turn_id: rowId });
 export const MessageParams = z.object({ message_id: rowId });

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { allEvents, openSql, startApi, streamHandle } from '#test/api.ts';
 import type { Sql, StreamEvent } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
+import { eventually } from '#test/eventually.ts';
 import { startFakeModel } from '#test/fake-model.ts';
 import type { FakeModel } from '#test/fake-model.ts';
 
@@ -76,7 +77,7 @@ test.each(['a stream', 'a plain call'])(
         ? streamHandle(api, message, hangUp.signal)
         : api.post('/v1/chat/handle', { user_id: 'ada', ...message }, { signal: hangUp.signal });
     call.catch(() => {});
-    await vi.waitFor(() => expect(model.requests).toHaveLength(1));
+    await eventually(() => expect(model.requests).toHaveLength(1));
     hangUp.abort();
     await settle();
     hold.resolve();

@@ -52,8 +52,11 @@ const TurnContext = z
         }),
         recalled: z.array(
           z.object({
+            memory_id: rowId,
             source: z.enum(['message', 'summary']),
             message_id: rowId.nullable(),
+            session_id: z.uuid(),
+            role: z.string(),
             score: z.number(),
             created_at: z.string(),
             tokens: count,

@@ -33,8 +33,8 @@ export interface SummaryQueue {
   isReady: () => boolean;
   /** One job a session at a time: a second one is not added. */
   enqueueSummary: (sessionId: string) => Promise<void>;
-  /** The same, also where an outage left something in the way that looks like a job. */
-  enqueueForgotten: (sessionIds: string[]) => Promise<void>;
+  /** The same, also where an outage left something in the way that looks like a job. Resolves with how many had none. */
+  enqueueForgotten: (sessionIds: string[]) => Promise<number>;
   /** Can be repeated: makes the schedule anew where it is gone, and else changes nothing. */
   scheduleSweep: (everyMs: number) => Promise<void>;
   countJobs: () => Promise<{ waiting: number; active: number; delayed: number }>;
@@ -65,12 +65,15 @@ export async function openSummaryQueue(store: QueueStore, logger: Logger): Promi
     isReady,
     enqueueSummary,
     async enqueueForgotten(sessionIds) {
+      let enqueued = 0;
       for (const sessionId of sessionIds) {
         const state = await queue.getJobState(sessionId);
         if (!['unknown', 'completed', 'failed'].includes(state)) continue;
         await queue.remove(sessionId);
         await enqueueSummary(sessionId);
+        enqueued += 1;
       }
+      return enqueued;
     },
     async scheduleSweep(everyMs) {
       await queue.upsertJobScheduler(

@@ -18,7 +18,7 @@ test('without any setting it says what runs on what, and what to set for the rea
              OPENROUTER_API_KEY, or LLM_BASE_URL and LLM_MODEL
   Database   embedded PostgreSQL 18, its data in /bot/.data/postgres; another with DATABASE_URL
   Queue      in PostgreSQL; on Redis with REDIS_URL
-  Recall     off
+  Recall     by words, in PostgreSQL
   Telegram   no bot; set BOT_TOKEN for one
 
 `);

@@ -17,7 +17,10 @@ export function banner(config: Config, running: Running): string {
     ['Model', ...model(config.model)],
     ['Database', database(config, running)],
     ['Queue', queue(config)],
-    ['Recall', 'off'],
+    [
+      'Recall',
+      config.chat.recall ? 'by words, in PostgreSQL' : 'off, because RAG_ENABLED is false',
+    ],
     ['Telegram', config.hasTelegramBot ? 'the bot runs' : 'no bot; set BOT_TOKEN for one'],
     ...(running.logFile === undefined ? [] : [['Log', running.logFile]]),
   ];

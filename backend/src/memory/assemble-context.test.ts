@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Memory, WindowMessage } from '#src/db/memory.ts';
+import type { Memory, RecalledMemory, WindowMessage } from '#src/db/memory.ts';
 import { assembleContext } from './assemble-context.ts';
-import type { ContextInput, RecalledMemory } from './assemble-context.ts';
+import type { ContextInput } from './assemble-context.ts';
 import { countTokens, MESSAGE_OVERHEAD_TOKENS } from './count-tokens.ts';
 
 const words = fc.string({ unit: 'grapheme', maxLength: 60 });
@@ -27,6 +27,9 @@ const window: fc.Arbitrary<WindowMessage[]> = fc
 
 const recalled: fc.Arbitrary<RecalledMemory[]> = fc.array(
   fc.record({
+    memory_id: fc.constant('7'),
+    session_id: fc.constant('s'),
+    role: fc.constantFrom<RecalledMemory['role']>('user', 'assistant'),
     source: fc.constantFrom<RecalledMemory['source']>('message', 'summary'),
     message_id: fc.constantFrom('1', null),
     score: fc.double({ min: 0, max: 1, noNaN: true }),
@@ -60,6 +63,7 @@ const input: fc.Arbitrary<ContextInput> = fc
           ? null
           : { id: '1', version: 3, content: summary, last_message_id: String(watermark) },
       window: rest.window,
+      recalled: [],
       messages_since_summary: after + unanswered + unread + 1,
       unanswered_since_summary: unanswered,
     };
@@ -111,6 +115,38 @@ describe('whatever is remembered', () => {
       if (log.window.messages > 0) expect(total).toBeLessThanOrEqual(given.tokenBudget);
       if (next !== undefined) expect(total + cost(next)).toBeGreaterThan(given.tokenBudget);
     });
+  });
+
+  test('memories take a quarter at most of what the window leaves, and the rest is counted', () => {
+    check((given, { prompt, log }) => {
+      const part = prompt.find((message) => message.part === 'recalled');
+      if (part !== undefined) {
+        expect(countTokens(part.content)).toBeLessThanOrEqual(given.tokenBudget / 4);
+      }
+      expect(log.recalled.length + log.left_out.memories).toBe(given.recalled.length);
+      const left = given.tokenBudget - log.prompt_tokens_estimated;
+      const worst = Math.max(0, ...given.recalled.map(({ content }) => countTokens(content)));
+      if (left > 100 + worst && given.tokenBudget / 4 > 100 + 4 * (worst + 30)) {
+        expect(log.left_out.memories).toBe(0);
+      }
+    });
+  });
+
+  test('the best memories are taken, and stand in the order of time', () => {
+    const memory = (n: number, score: number): RecalledMemory => ({
+      memory_id: String(n),
+      source: 'message',
+      message_id: String(n),
+      session_id: 's',
+      role: 'user',
+      score,
+      created_at: `2026-01-0${n}T00:00:00Z`,
+      content: `memory ${n} `.repeat(20),
+    });
+    const best = [memory(3, 0.9), memory(1, 0.8), memory(2, 0.1)];
+    const { log } = assembleContext({ ...empty, recalled: best, tokenBudget: 700 });
+    expect(log.recalled.map(({ memory_id }) => memory_id)).toEqual(['1', '3']);
+    expect(log.left_out.memories).toBe(1);
   });
 
   test('what is left out is counted exactly, and never silently', () => {
@@ -182,6 +218,9 @@ describe('what people said is quoted', () => {
         const { prompt } = assembleContext({
           ...empty,
           recalled: contents.map((content) => ({
+            memory_id: '7',
+            session_id: 's',
+            role: 'user' as const,
             source: 'message' as const,
             message_id: '1',
             score: 1,
@@ -204,6 +243,7 @@ const empty: ContextInput = {
   memory: {
     summary: null,
     window: [],
+    recalled: [],
     messages_since_summary: 1,
     unanswered_since_summary: 0,
   },

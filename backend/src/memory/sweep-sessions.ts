@@ -6,13 +6,13 @@ const MAX_AT_ONCE = 500;
 
 /**
  * Finds every session whose summary is due in PostgreSQL and hands it to `enqueue`: whatever a
- * queue forgot is in it again.
+ * queue forgot is in it again. `enqueue` resolves with how many it did not have yet.
  */
 export async function sweepSessions(
   { db, settings, logger }: Summaries,
-  enqueue: (sessionIds: string[]) => Promise<void>,
+  enqueue: (sessionIds: string[]) => Promise<number>,
 ): Promise<void> {
   const due = await listSessionsToSummarize(db, { ...settings, limit: MAX_AT_ONCE });
-  if (due.length > 0) logger.info({ sessions: due.length }, 'summaries are due');
-  await enqueue(due);
+  const enqueued = await enqueue(due);
+  if (enqueued > 0) logger.info({ due: due.length, enqueued }, 'summaries enqueued by the sweep');
 }

@@ -11,10 +11,12 @@ export async function up(db: Kysely<never>): Promise<void> {
   // The newest summary, and every message after it; where those are fewer than p_history_limit,
   // older ones too. Messages of unanswered turns stay out. Reads no further back than the token
   // budget can carry, so that a backlog of any length costs the same; 4 is what a message costs
-  // at least (its role and separators), as in count-tokens.ts.
+  // at least (its role and separators), as in count-tokens.ts. What is recalled from before all
+  // that comes with it (p_recall, see the migration of the recall; null is none).
   await sql`
     create function read_memory(
-      p_session_id uuid, p_before bigint, p_history_limit integer, p_token_budget integer
+      p_session_id uuid, p_before bigint, p_history_limit integer, p_token_budget integer,
+      p_recall jsonb
     ) returns json stable language plpgsql as $$
     declare
       summary record;
@@ -22,6 +24,7 @@ export async function up(db: Kysely<never>): Promise<void> {
       unanswered bigint[];
       window_start bigint;
       recent record;
+      recalled json;
     begin
       select id, version, content, last_message_id into summary from conversation_summaries
         where session_id = p_session_id order by version desc limit 1;
@@ -38,7 +41,7 @@ export async function up(db: Kysely<never>): Promise<void> {
 
       select coalesce(json_agg(json_build_object(
             'id', id::text, 'role', role, 'content', content, 'tokens', tokens) order by id), '[]') as messages,
-          coalesce(max(running_tokens), 0) as tokens
+          coalesce(max(running_tokens), 0) as tokens, min(id) as first_id
         into recent
         from (
           select id, role, content, tokens,
@@ -52,12 +55,18 @@ export async function up(db: Kysely<never>): Promise<void> {
         ) as counted
         where running_tokens <= p_token_budget;
 
+      if p_recall is not null then
+        recalled := recall_for_turn(p_session_id, p_before, recent.first_id, p_recall);
+      end if;
+
       return json_build_object(
         'summary', case when summary.id is not null then json_build_object(
           'id', summary.id::text, 'version', summary.version, 'content', summary.content,
           'last_message_id', summary.last_message_id::text) end,
         'window', recent.messages,
-        'tokens', recent.tokens + coalesce(length(summary.content) / 3, 0),
+        'recalled', coalesce(recalled, '[]'),
+        'tokens', recent.tokens + coalesce(length(summary.content) / 3, 0)
+          + coalesce(length(recalled::text) / 3, 0),
         'messages_since_summary', (
           select messages_since_summary from chat_sessions where id = p_session_id),
         'unanswered_since_summary', (
@@ -83,7 +92,7 @@ export async function up(db: Kysely<never>): Promise<void> {
     create function open_turn(
       p_chat_id text, p_user_id text, p_channel text, p_client_message_id text,
       p_request_hash bytea, p_text text, p_tokens integer, p_lease interval,
-      p_history_limit integer, p_token_budget integer, p_limits jsonb
+      p_history_limit integer, p_token_budget integer, p_limits jsonb, p_recall jsonb
     ) returns json language plpgsql as $$
     declare
       v_session_id uuid;
@@ -154,7 +163,8 @@ export async function up(db: Kysely<never>): Promise<void> {
         values (v_session_id, p_chat_id, p_user_id, p_client_message_id, p_request_hash,
           'answering', v_message_id, 1, now() + p_lease)
         returning id into v_turn_id;
-      v_memory := read_memory(v_session_id, v_message_id, p_history_limit, p_token_budget);
+      v_memory := read_memory(v_session_id, v_message_id, p_history_limit, p_token_budget,
+        p_recall);
       if coalesce(v_user.daily_token_budget, (p_limits->>'budget')::integer) > 0
         and not reserve_tokens(v_turn_id, p_user_id, (p_limits->>'budget')::integer,
           (p_limits->>'fixed_tokens')::integer + p_tokens + (v_memory->>'tokens')::integer) then
@@ -171,7 +181,7 @@ export async function up(db: Kysely<never>): Promise<void> {
   await sql`
     create function begin_turn(
       p_turn_id bigint, p_retry boolean, p_lease interval, p_history_limit integer,
-      p_token_budget integer, p_limits jsonb
+      p_token_budget integer, p_limits jsonb, p_recall jsonb
     ) returns json language plpgsql as $$
     declare
       v_session record;
@@ -228,7 +238,8 @@ export async function up(db: Kysely<never>): Promise<void> {
           user_message_id = v_message_id, lease_expires_at = now() + p_lease,
           cancel_requested_at = null, error_code = null, error = null, ended_at = null
         where id = p_turn_id;
-      v_memory := read_memory(v_turn.session_id, v_message_id, p_history_limit, p_token_budget);
+      v_memory := read_memory(v_turn.session_id, v_message_id, p_history_limit, p_token_budget,
+        p_recall);
       if not reserve_tokens(p_turn_id, v_turn.user_id, (p_limits->>'budget')::integer,
           (p_limits->>'fixed_tokens')::integer + v_message.tokens + (v_memory->>'tokens')::integer) then
         update turns set state = 'failed', lease_expires_at = null, ended_at = now(),
