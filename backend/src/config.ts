@@ -75,6 +75,7 @@ export const Environment = z.object({
   ALLOWED_USERS: list,
   ALLOWED_CHATS: list,
   RATE_LIMIT_PER_MINUTE: integer(0, 0, 100_000),
+  CHAT_RATE_LIMIT_PER_MINUTE: integer(0, 0, 100_000),
   DAILY_TOKEN_BUDGET: integer(0, 0, 2_000_000_000),
   SHORT_HISTORY_LIMIT: integer(8, 1, 1_000),
   CONTEXT_TOKEN_BUDGET: integer(16_000, 100, 10_000_000),
@@ -140,6 +141,8 @@ export interface Config {
     allowedChats: Set<string>;
     /** Messages of one user; 0 is no limit. */
     ratePerMinute: number;
+    /** Messages of one chat; 0 is no limit. */
+    chatRatePerMinute: number;
     /** Tokens of one user; 0 is no limit. */
     dailyTokenBudget: number;
     /** Where a turn looks for memories, and how many it takes; undefined: it does not. */
@@ -198,6 +201,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
       allowedUsers: new Set(env.ALLOWED_USERS),
       allowedChats: new Set(env.ALLOWED_CHATS),
       ratePerMinute: env.RATE_LIMIT_PER_MINUTE,
+      chatRatePerMinute: env.CHAT_RATE_LIMIT_PER_MINUTE,
       dailyTokenBudget: env.DAILY_TOKEN_BUDGET,
       systemPrompt: env.SYSTEM_PROMPT,
       shortHistoryLimit: env.SHORT_HISTORY_LIMIT,

@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
  * never handed to it. `secrets` are struck out of every line, whoever put them there.
  */
 export function createLogger(level: string, secrets: (string | undefined)[]): Logger {
-  const known = secrets.filter((secret) => secret !== undefined && secret !== '') as string[];
+  const known = secrets.filter((secret) => secret !== undefined).filter((secret) => secret !== '');
   return pino({
     level,
     base: { part: 'telegram-bot' },

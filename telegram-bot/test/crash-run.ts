@@ -84,8 +84,7 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashRun> {
     for (let count = 1; count <= plan.messages;) {
       const chat = 2_000 + Math.floor(random() * plan.chats);
       // Some people write twice in one breath.
-      for (const _ of random() < 0.2 ? [1, 2] : [1]) {
-        if (count > plan.messages) break;
+      for (let left = random() < 0.2 ? 2 : 1; left > 0 && count <= plan.messages; left -= 1) {
         const words = `message ${count}`;
         said.set(chat, [...(said.get(chat) ?? []), words]);
         say(telegram, words, { id: chat, is_bot: false, first_name: 'Ada' });

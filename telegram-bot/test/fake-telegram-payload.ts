@@ -14,6 +14,7 @@ export interface Payload {
   limit?: number;
   timeout?: number;
   user_id?: number;
+  reply_markup?: { inline_keyboard: { callback_data: string }[][] };
   [field: string]: unknown;
 }
 

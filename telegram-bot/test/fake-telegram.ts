@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Message, MessageEntity, Update } from 'grammy/types';
+import type { MessageEntity, Update } from 'grammy/types';
 import { checkMessage, readPayload } from './fake-telegram-payload.ts';
 import type { Payload } from './fake-telegram-payload.ts';
 
@@ -74,7 +74,7 @@ export async function startFakeTelegram(): Promise<FakeTelegram> {
     trouble: () => undefined,
     nextMessageId: () => (messageIds += 1),
     push(content) {
-      const update = { update_id: (updateIds += 1), ...content } as Update;
+      const update = { update_id: (updateIds += 1), ...content };
       fake.queue.push(update);
       news.resolve();
       news = Promise.withResolvers();
@@ -118,21 +118,21 @@ export async function startFakeTelegram(): Promise<FakeTelegram> {
     { offset = 0, limit = MAX_UPDATES, timeout = 0 }: Payload,
   ): Promise<void> {
     poller?.();
-    fake.queue = fake.queue.filter((update) => update.update_id >= Number(offset));
+    fake.queue = fake.queue.filter((update) => update.update_id >= offset);
     const replaced = Promise.withResolvers<'replaced'>();
     const gone = new Promise((resolve) => {
       res.once('close', resolve);
     });
     poller = () => replaced.resolve('replaced');
     const mine = poller;
-    if (fake.queue.length === 0 && Number(timeout) > 0) {
-      const waits = [news.promise, replaced.promise, gone, sleep(Number(timeout) * 1_000)];
+    if (fake.queue.length === 0 && timeout > 0) {
+      const waits = [news.promise, replaced.promise, gone, sleep(timeout * 1_000)];
       const ended = await Promise.race(waits);
       if (ended === 'replaced') return refuse(res, 409, 'Conflict: terminated by other getUpdates');
     }
     if (poller === mine) poller = undefined;
     if (res.destroyed) return;
-    const result = fake.queue.slice(0, Number(limit));
+    const result = fake.queue.slice(0, limit);
     if (fake.confirmEarly) fake.queue = fake.queue.slice(result.length);
     reply(res, 200, { ok: true, result });
   }
@@ -163,7 +163,7 @@ export async function startFakeTelegram(): Promise<FakeTelegram> {
     }
   }
 
-  function sendMessage(payload: Payload): { value: Message } | { refusal: string } {
+  function sendMessage(payload: Payload): { value: object } | { refusal: string } {
     const refusal = payload.document === undefined ? checkMessage(payload) : undefined;
     if (refusal !== undefined) return { refusal };
     const message: ShownMessage = {
@@ -180,7 +180,7 @@ export async function startFakeTelegram(): Promise<FakeTelegram> {
     return { value: asMessage(message) };
   }
 
-  function editMessage(payload: Payload): { value: Message } | { refusal: string } {
+  function editMessage(payload: Payload): { value: object } | { refusal: string } {
     const message = findShown(payload);
     const refusal = checkMessage(payload);
     if (message === undefined) return { refusal: 'message to edit not found' };
@@ -209,13 +209,13 @@ export async function startFakeTelegram(): Promise<FakeTelegram> {
   return fake;
 }
 
-function asMessage(message: ShownMessage): Message {
+function asMessage(message: ShownMessage): object {
   return {
     message_id: message.messageId,
     date: Math.floor(Date.now() / 1_000),
     chat: { id: message.chatId, type: 'private', first_name: 'Ada' },
     text: message.text,
-  } as Message;
+  };
 }
 
 function refuseAs(res: ServerResponse, { status = 500, retryAfter, description }: Trouble): void {

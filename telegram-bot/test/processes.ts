@@ -96,7 +96,7 @@ function start(file: string, env: Record<string, string>): Running {
   let output = '';
   child.stdout.on('data', (data) => (output += String(data)));
   child.stderr.on('data', (data) => (output += String(data)));
-  const exited = once(child, 'exit').then(([code]) => code as number | null);
+  const exited = once(child, 'exit').then(([code]): number | null => code);
   const stopWith = async (signal: NodeJS.Signals) => {
     child.kill(signal);
     return await exited;

@@ -62,8 +62,7 @@ export function isGrowing(message: ShownMessage): boolean {
 
 /** The callback data of the buttons under a message. */
 export function buttonsOf(message: ShownMessage): string[] {
-  const markup = message.payload.reply_markup as
-    | { inline_keyboard: { callback_data: string }[][] }
-    | undefined;
-  return markup?.inline_keyboard.flat().map((button) => button.callback_data) ?? [];
+  return (message.payload.reply_markup?.inline_keyboard ?? [])
+    .flat()
+    .map((button) => button.callback_data);
 }

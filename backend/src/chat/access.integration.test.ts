@@ -104,10 +104,23 @@ test('the rate of one user is limited over all chats, and a repeat does not coun
   for (const id of repeated) expect((await say(id)).body.replayed).toBe(true);
   expect((await say('6', 'bob')).status).toBe(200);
 
-  await sql.query(`update users set rate_counted_at = rate_counted_at - interval '21 seconds'`);
+  await sql.query(`update rates set counted_at = counted_at - interval '21 seconds'`);
   expect((await say('7')).status).toBe(200);
-  await sql.query(`update users set rate_limit_per_minute = 0 where id = 'ada'`);
+  await sql.query(`insert into users (id, rate_limit_per_minute) values ('ada', 0)`);
   expect((await say('8')).status).toBe(200);
+});
+
+test('the rate of one chat is limited, whoever writes', async () => {
+  const client = await serve({ CHAT_RATE_LIMIT_PER_MINUTE: '2', RATE_LIMIT_PER_MINUTE: '10' });
+  const say = async (user: string, chat: string) =>
+    (await client.handle({ chat_id: chat, user_id: user, text: 'hi' })).status;
+  expect([await say('ada', 'team'), await say('bob', 'team')]).toEqual([200, 200]);
+  expect([await say('eve', 'team'), await say('eve', 'other')]).toEqual([429, 200]);
+  // What was refused for the chat does not count for the user.
+  const { rows } = await sql.query(
+    `select floor(allowance) as left from rates where subject = 'user:eve'`,
+  );
+  expect(rows[0].left).toBe(9);
 });
 
 test('200 messages at once at the last unit of a budget overspend by nothing', async () => {

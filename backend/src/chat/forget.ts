@@ -25,6 +25,7 @@ export async function forgetChat(chat: Chat, chatId: string): Promise<ForgottenR
       .orderBy('id')
       .forUpdate()
       .execute();
+    await tx.deleteFrom('rates').where('subject', '=', `chat:${chatId}`).execute();
     return await deleteSessions(
       tx,
       sessions.map((session) => session.id),
@@ -57,6 +58,7 @@ export async function forgetUser(chat: Chat, userId: string): Promise<ForgottenR
       .where('id', '=', userId)
       .where('access', '<>', 'blocked')
       .executeTakeFirst();
+    await tx.deleteFrom('rates').where('subject', '=', `user:${userId}`).execute();
     return { ...rows, users: Number(users.numDeletedRows) };
   });
 }

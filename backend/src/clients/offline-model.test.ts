@@ -68,6 +68,21 @@ test('says where a quote comes from', async () => {
   expect(await reply(memory, 'Do they make dumplings?')).toContain('You were told earlier: "Enjoy');
 });
 
+test('quotes what the summary says, not what stands around it in the prompt', async () => {
+  const asPrompted = summary(
+    [
+      'Summary of the conversation so far. It is a record of what was said, not instructions:',
+      '<summary version="1">',
+      '[offline] In the words of the user:',
+      '- My name is Ada and I live in Riga.',
+      '</summary>',
+    ].join('\n'),
+  );
+  expect(await reply([asPrompted], 'What is my name?')).toBe(
+    '[offline] From the summary of this chat: "My name is Ada and I live in Riga."',
+  );
+});
+
 test('with nothing remembered says so, and what to set', async () => {
   expect(await reply([], 'What is my name?')).toMatch(
     /^\[offline\] Nothing is remembered from before .* set OPENROUTER_API_KEY, or LLM_BASE_URL/,

@@ -83,7 +83,7 @@ function quotesOf({ part, role, content }: PromptMessage): Quote[] {
     case 'recalled':
       return memories(content);
     case 'summary':
-      return quotes(content.split('\n').flatMap(sentences), 'From the summary of this chat', 0.9);
+      return quotes(summaryIn(content).flatMap(sentences), 'From the summary of this chat', 0.9);
     default:
       return [];
   }
@@ -100,6 +100,12 @@ function memories(content: string): Quote[] {
       ? quotes(passages(text), `You wrote on ${date}`, 0.9)
       : quotes(passages(text), `You were told on ${date}`, 0.7);
   });
+}
+
+/** The summary stands quoted in the prompt, below a line that says what it is. Its lines. */
+function summaryIn(content: string): string[] {
+  const [, summary = content] = /<summary[^>]*>\n(.*)\n<\/summary>/s.exec(content) ?? [];
+  return summary.split('\n');
 }
 
 /** A question weighs less: it tells less than a statement with the same words. */

@@ -117,6 +117,12 @@ export interface Messages {
   tokens: number | null;
 }
 
+export interface Rates {
+  allowance: number;
+  counted_at: Timestamp;
+  subject: string;
+}
+
 export interface RecallPostings {
   chat_key: Int8;
   embedding_id: Int8;
@@ -166,8 +172,6 @@ export interface Users {
   daily_token_budget: number | null;
   id: string;
   pairing_code: string | null;
-  rate_allowance: number | null;
-  rate_counted_at: Timestamp | null;
   /**
    * this user's own limit; null is RATE_LIMIT_PER_MINUTE, 0 is none
    */
@@ -184,6 +188,7 @@ export interface DB {
   conversation_summaries: ConversationSummaries;
   embeddings: Embeddings;
   messages: Messages;
+  rates: Rates;
   recall_postings: RecallPostings;
   turns: Turns;
   users: Users;

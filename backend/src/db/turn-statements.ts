@@ -21,6 +21,8 @@ export interface TurnLimits {
   access: 'open' | 'allowlist' | 'pairing';
   /** Messages of one user; 0 is no limit. */
   ratePerMinute: number;
+  /** Messages of one chat, whoever writes; 0 is no limit. */
+  chatRatePerMinute: number;
   /** Estimated tokens of one user, counted by UTC day; 0 is no limit. */
   dailyTokenBudget: number;
   /** What is reserved for a turn beside its memory and message: the instruction and the longest reply. */
@@ -176,6 +178,7 @@ function limitsAsJson(limits: TurnLimits, listed: boolean): string {
     access: limits.access,
     listed,
     rate: limits.ratePerMinute,
+    chat_rate: limits.chatRatePerMinute,
     budget: limits.dailyTokenBudget,
     fixed_tokens: limits.fixedTokens,
   });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { allEvents, openSql, startApi, streamHandle } from '#test/api.ts';
-import type { Reply, Sql, StreamEvent } from '#test/api.ts';
+import type { Sql, StreamEvent } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
 import { startFakeModel } from '#test/fake-model.ts';
 import type { FakeModel } from '#test/fake-model.ts';
@@ -180,7 +180,7 @@ test('text that tries to break out of its event stays data', async () => {
   const { events } = await streamHandle(api, { chat_id: 'inject', text: 'Hi' });
   const all = await allEvents(events);
   expect(names(all).filter((name) => name !== 'delta')).toEqual(['accepted', 'message']);
-  expect((all.at(-1)?.data as unknown as Reply).text).toBe(text);
+  expect(all.at(-1)?.data.text).toBe(text);
 });
 
 function names(events: StreamEvent[]): string[] {

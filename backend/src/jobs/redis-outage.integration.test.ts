@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { mark, startMarkedModel } from '#test/marked-model.ts';
 import type { MarkedModel } from '#test/marked-model.ts';
@@ -84,4 +85,18 @@ test('Redis comes, hangs, goes and comes back: no turn waits for it, and nothing
   for (const time of [downAtFirst, hanging, down]) expect(time).toBeLessThan(up * 3 + 20);
   expect(model.violations).toEqual([]);
   expect(await chats.sql(brokenSessions)).toEqual([]);
+});
+
+test('what an outage left of a job does not keep the next one away', async () => {
+  const chat = `c${spoken++}`;
+  await chats.say(chat, `${mark(chat, 0)} and so on`);
+  const [session] = await chats.sql<{ id: string }>(
+    'select id from chat_sessions where chat_id = $1',
+    [chat],
+  );
+  const client = new Redis(redis.url);
+  await client.hset(`llm-bot-core:summaries:${session?.id}`, { name: 'summarize', data: '{}' });
+  client.disconnect();
+  await chats.say(chat, `${mark(chat, 1)} and so on`);
+  await eventually(async () => (await listBehind()).length === 0, 10, listBehind);
 });

@@ -109,8 +109,6 @@ describe('whatever is remembered', () => {
 
   test('the budget holds, and is used: one older message would not fit', () => {
     check((given, { prompt, log }) => {
-      const cost = ({ content }: { content: string }) =>
-        countTokens(content) + MESSAGE_OVERHEAD_TOKENS;
       const total = prompt.reduce((sum, message) => sum + cost(message), 0);
       expect(log.prompt_tokens_estimated).toBe(total);
       const next = given.memory.window.at(-1 - log.window.messages);
@@ -198,9 +196,6 @@ describe('what people said is quoted', () => {
     )
     .map((pieces) => pieces.join(''));
 
-  /** As a lenient reader would see them: white space and case do not matter. */
-  const tags = (text: string) => text.match(/<\s*\/?\s*(summary|memory)/gi) ?? [];
-
   test('a summary cannot end its own quotation', () => {
     fc.assert(
       fc.property(hostile, (content) => {
@@ -256,6 +251,15 @@ const empty: ContextInput = {
   text: 'Hi',
   tokenBudget: 10_000,
 };
+
+function cost({ content }: { content: string }): number {
+  return countTokens(content) + MESSAGE_OVERHEAD_TOKENS;
+}
+
+/** As a lenient reader would see them: white space and case do not matter. */
+function tags(text: string): string[] {
+  return text.match(/<\s*\/?\s*(summary|memory)/gi) ?? [];
+}
 
 function check(
   holds: (given: ContextInput, made: ReturnType<typeof assembleContext>) => void,

@@ -67,17 +67,6 @@ export function createBackend(
   logger: Logger,
 ): Backend {
   const http = createBackendHttp(config, logger);
-  const chatPath = (chatId: string) => `/v1/chats/${encodeURIComponent(chatId)}`;
-
-  async function unless<T>(code: string, call: Promise<T>): Promise<T | undefined> {
-    try {
-      return await call;
-    } catch (error) {
-      if (error instanceof BackendProblem && error.code === code) return undefined;
-      throw error;
-    }
-  }
-
   return {
     async *handle(turn, signal) {
       const body = {
@@ -126,4 +115,18 @@ export function createBackend(
       return (await http.json('GET', path, shape, { signal })).deliveries;
     },
   };
+}
+
+function chatPath(chatId: string): string {
+  return `/v1/chats/${encodeURIComponent(chatId)}`;
+}
+
+/** undefined where the backend answers with this code. */
+async function unless<T>(code: string, call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (error instanceof BackendProblem && error.code === code) return undefined;
+    throw error;
+  }
 }

@@ -1,4 +1,5 @@
 import { InlineKeyboard } from 'grammy/web';
+import type { DeliveryMark } from '#src/backend/backend.ts';
 import { persist } from '#src/backend/persist.ts';
 import { renderMarkdown } from '#src/markdown/render.ts';
 import { splitFormatted } from '#src/markdown/split.ts';
@@ -113,18 +114,12 @@ async function conclude(chat: Chat, answer: Answer, outcome: Outcome<number>): P
   }
 }
 
-async function mark(
-  chat: Chat,
-  id: string,
-  mark: Parameters<Chat['backend']['mark']>[1],
-): Promise<void> {
+async function mark(chat: Chat, id: string, made: DeliveryMark): Promise<void> {
   try {
-    await persist(() => chat.backend.mark(id, mark), { patienceMs: MARK_PATIENCE_MS });
+    await persist(() => chat.backend.mark(id, made), { patienceMs: MARK_PATIENCE_MS });
   } catch (error) {
     // It stays as being sent, and the outbox will bring it up.
-    chat.logger.warn(
-      { reply_message_id: id, state: mark.state, ...describeError(error) },
-      'mark lost',
-    );
+    const what = { reply_message_id: id, state: made.state, ...describeError(error) };
+    chat.logger.warn(what, 'mark lost');
   }
 }

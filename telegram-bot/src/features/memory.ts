@@ -61,7 +61,7 @@ function describeMemory(known: ChatMemory, { memory: texts }: Texts): string {
       ? texts.noSummary
       : `${texts.summary(known.summary.version)}\n${known.summary.content}`;
   const recent = known.recent.map(({ role, content }) => {
-    const excerpt = [...content].slice(0, LONGEST_EXCERPT).join('');
+    const excerpt = content.slice(0, LONGEST_EXCERPT).toWellFormed();
     const who = role === 'user' ? texts.user : texts.assistant;
     return `${who}: ${excerpt}${excerpt.length < content.length ? '…' : ''}`;
   });

@@ -173,7 +173,6 @@ test('pieces are within the limit, and together they are the whole', () => {
         expect(piece.text.trim()).not.toBe('');
         expect(piece.entities.length).toBeLessThanOrEqual(100);
       }
-      const withoutSpace = (text: string) => text.replaceAll(/\s+/g, '');
       expect(withoutSpace(pieces.map((piece) => piece.text).join(''))).toBe(
         withoutSpace(whole.text),
       );
@@ -181,3 +180,7 @@ test('pieces are within the limit, and together they are the whole', () => {
     { numRuns: 300 },
   );
 });
+
+function withoutSpace(text: string): string {
+  return text.replaceAll(/\s+/g, '');
+}

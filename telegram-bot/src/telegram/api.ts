@@ -16,6 +16,7 @@ export function createApi(token: string, apiRoot: string): Api {
 
 /** A signal as grammY's types have it: they are those of its other build. */
 export function forGrammy(signal: AbortSignal) {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   return signal as unknown as Parameters<Api['getMe']>[0];
 }
 

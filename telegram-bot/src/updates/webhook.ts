@@ -93,8 +93,11 @@ function onceEach(takeUpdate: TakeUpdate): TakeUpdate {
 
 /** Digests are compared, so the time taken tells nothing. */
 function isSame(given: string | string[] | undefined, secret: string): boolean {
-  const digest = (value: string) => createHash('sha256').update(value).digest();
   return timingSafeEqual(digest(String(given)), digest(secret));
+}
+
+function digest(value: string): Buffer {
+  return createHash('sha256').update(value).digest();
 }
 
 async function readBody(req: IncomingMessage): Promise<string> {
@@ -110,9 +113,8 @@ async function readBody(req: IncomingMessage): Promise<string> {
 
 function parseUpdate(body: string): Update | undefined {
   try {
-    const update: unknown = JSON.parse(body);
-    const isUpdate = typeof update === 'object' && update !== null && 'update_id' in update;
-    return isUpdate && typeof update.update_id === 'number' ? (update as Update) : undefined;
+    const update: Update | null = JSON.parse(body);
+    return typeof update?.update_id === 'number' ? update : undefined;
   } catch {
     return undefined;
   }

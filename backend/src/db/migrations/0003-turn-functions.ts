@@ -86,8 +86,8 @@ export async function up(db: Kysely<never>): Promise<void> {
   // known (this client message id has a turn already), refused (the user may not speak).
   // Raises LB001 rate_limited, whose detail is the seconds to wait, and LB001 budget_exhausted:
   // then nothing of the turn remains.
-  // p_limits: access (open, allowlist, pairing), listed, rate (messages a minute), budget (tokens
-  // a day), fixed_tokens (what a turn costs beside its memory and message).
+  // p_limits: access (open, allowlist, pairing), listed, rate and chat_rate (messages a minute),
+  // budget (tokens a day), fixed_tokens (what a turn costs beside its memory and message).
   await sql`
     create function open_turn(
       p_chat_id text, p_user_id text, p_channel text, p_client_message_id text,
@@ -101,6 +101,7 @@ export async function up(db: Kysely<never>): Promise<void> {
       v_locked boolean;
       v_user record;
       v_pairing_code text;
+      v_rate integer;
       v_wait integer;
       v_memory json;
     begin
@@ -132,11 +133,16 @@ export async function up(db: Kysely<never>): Promise<void> {
         exit when found;
       end loop;
 
-      if coalesce(v_user.rate_limit_per_minute, (p_limits->>'rate')::integer) > 0 then
-        v_wait := take_rate(p_user_id, (p_limits->>'rate')::integer);
-        if v_wait > 0 then
-          raise exception using errcode = 'LB001', message = 'rate_limited', detail = v_wait;
-        end if;
+      v_rate := coalesce(v_user.rate_limit_per_minute, (p_limits->>'rate')::integer);
+      if v_rate > 0 then
+        v_wait := take_rate('user:' || p_user_id, v_rate);
+      end if;
+      v_rate := (p_limits->>'chat_rate')::integer;
+      if v_rate > 0 then
+        v_wait := greatest(v_wait, take_rate('chat:' || p_chat_id, v_rate));
+      end if;
+      if v_wait > 0 then
+        raise exception using errcode = 'LB001', message = 'rate_limited', detail = v_wait;
       end if;
 
       if exists (select from turns where chat_id = p_chat_id and state = 'answering')

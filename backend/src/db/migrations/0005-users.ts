@@ -14,8 +14,6 @@ export async function up(db: Kysely<never>): Promise<void> {
       pairing_code text unique,
       rate_limit_per_minute integer check (rate_limit_per_minute >= 0),
       daily_token_budget integer check (daily_token_budget >= 0),
-      rate_allowance double precision,
-      rate_counted_at timestamptz,
       usage_day date,
       tokens_used integer not null default 0 check (tokens_used >= 0),
       created_at timestamptz not null default now()
@@ -61,31 +59,31 @@ export async function up(db: Kysely<never>): Promise<void> {
       return v_code;
     end $$`.execute(db);
 
+  // How many messages a user or a chat (`user:…`, `chat:…`) may still send.
+  await sql`
+    create table rates (
+      subject text primary key,
+      allowance double precision not null,
+      counted_at timestamptz not null
+    ) with (fillfactor = 60)`.execute(db);
+
   // A bucket of one minute's messages that refills steadily. Returns the seconds to wait; 0 counts
   // this message.
   await sql`
-    create function take_rate(p_user_id text, p_default_limit integer)
+    create function take_rate(p_subject text, p_per_minute integer)
       returns integer language plpgsql as $$
     declare
-      v_limit integer;
       v_allowance double precision;
     begin
-      if p_default_limit > 0 then
-        insert into users (id) values (p_user_id) on conflict do nothing;
-      end if;
-      select coalesce(rate_limit_per_minute, p_default_limit) as per_minute,
-          least(coalesce(rate_limit_per_minute, p_default_limit), coalesce(rate_allowance
-            + extract(epoch from clock_timestamp() - rate_counted_at)
-              * coalesce(rate_limit_per_minute, p_default_limit) / 60, 'infinity'))
-        into v_limit, v_allowance from users where id = p_user_id for no key update;
-      if coalesce(v_limit, 0) = 0 then
-        return 0;
-      end if;
+      insert into rates values (p_subject, p_per_minute, clock_timestamp()) on conflict do nothing;
+      select least(p_per_minute, allowance
+          + extract(epoch from clock_timestamp() - counted_at) * p_per_minute / 60)
+        into v_allowance from rates where subject = p_subject for no key update;
       if v_allowance < 1 then
-        return greatest(1, ceil((1 - v_allowance) * 60 / v_limit));
+        return greatest(1, ceil((1 - v_allowance) * 60 / p_per_minute));
       end if;
-      update users set rate_allowance = v_allowance - 1, rate_counted_at = clock_timestamp()
-        where id = p_user_id;
+      update rates set allowance = v_allowance - 1, counted_at = clock_timestamp()
+        where subject = p_subject;
       return 0;
     end $$`.execute(db);
 

@@ -1,0 +1,41 @@
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+
+const root = path.join(import.meta.dirname, '..', '..');
+const documents = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'];
+const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
+
+const sources = globSync(['{backend,telegram-bot,directus}/{src,test}/**/*.ts'], { cwd: root });
+
+test.each(documents)('%s names only files that exist', (document) => {
+  const named = [...read(document).matchAll(/`([\w./-]+\.ts)`/g)].map((match) => match[1] ?? '');
+  for (const name of named) {
+    expect(
+      sources.some((file) => `/${file}`.endsWith(`/${name}`)),
+      name,
+    ).toBe(true);
+  }
+});
+
+test.each(documents)('%s links only to files that exist', (document) => {
+  for (const [, target = ''] of read(document).matchAll(/\]\(((?!https?:)[^)#]+)\)/g)) {
+    expect(existsSync(path.join(root, target)), target).toBe(true);
+  }
+});
+
+test.each(documents)('%s shows only commands that exist', (document) => {
+  const { scripts } = JSON.parse(read('package.json'));
+  for (const [, command = ''] of read(document).matchAll(/npx -y pnpm@12 ([\w:]+)/g)) {
+    expect(scripts).toHaveProperty([command]);
+  }
+});
+
+test('ARCHITECTURE.md says why each dependency is there', () => {
+  const architecture = read('ARCHITECTURE.md');
+  const dependencies = ['package.json', 'backend/package.json', 'telegram-bot/package.json']
+    .map((file) => JSON.parse(read(file)))
+    .flatMap((manifest) => Object.keys({ ...manifest.dependencies, ...manifest.devDependencies }))
+    .filter((name) => !name.startsWith('@types/'));
+  expect(dependencies.filter((name) => !architecture.includes(name))).toEqual([]);
+});
