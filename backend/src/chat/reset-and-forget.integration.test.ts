@@ -14,7 +14,11 @@ beforeAll(async () => {
   const { url: databaseUrl } = await createTestDatabase();
   model = await startFakeModel();
   sql = openSql(databaseUrl);
-  api = await startApi({ databaseUrl, modelUrl: model.url });
+  api = await startApi({
+    databaseUrl,
+    modelUrl: model.url,
+    env: { RAG_ENABLED: 'false' },
+  });
 });
 
 beforeEach(() => {
@@ -87,8 +91,7 @@ describe('forget', () => {
         messages: 6,
         conversation_summaries: 1,
         turns: 3,
-        // Of each message, and of the summary's only sentence.
-        embeddings: 7,
+        embeddings: 6 + 1,
         users: 0,
       },
     });
