@@ -61,7 +61,13 @@ describe.skipIf(chromium === undefined)('the chat page', () => {
   });
 
   function serve(environment: Record<string, string>) {
-    const settings = { PORT: '0', LLM_BASE_URL: model.url, LLM_MODEL: 'fake-model' };
+    const settings = {
+      PORT: '0',
+      LLM_BASE_URL: model.url,
+      LLM_MODEL: 'fake-model',
+      // What is recalled depends on when it was indexed; the panel's test brings its own.
+      RAG_ENABLED: 'false',
+    };
     const config = loadConfig({ ...settings, ...environment });
     return serveApi(config, database.url, createLogger('silent'));
   }
