@@ -5,7 +5,7 @@ import { startFakeModel } from '../../backend/test/fake-model.ts';
 import { startFakeTelegram } from './fake-telegram.ts';
 import type { FakeTelegram, Trouble } from './fake-telegram.ts';
 import { say } from './people.ts';
-import { freePort, startBackend, startBot } from './processes.ts';
+import { eventually, freePort, startBackend, startBot } from './processes.ts';
 
 export interface CrashPlan {
   seed: number;
@@ -59,7 +59,7 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashRun> {
   telegram.trouble = (method) => (method.startsWith('send') ? sendTrouble(random()) : undefined);
 
   const port = await freePort();
-  const newBackend = () => startBackend(port, database.url, model.url);
+  const newBackend = () => startBackend(port, database.url, model.url, { LOG_LEVEL: 'info' });
   const newBot = () => startBot(telegram.root, `http://127.0.0.1:${port}`);
   const running = { backend: newBackend(), bot: newBot() };
   const logs: string[] = [];
@@ -68,8 +68,11 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashRun> {
   async function killSometimes(): Promise<void> {
     await sleep(2_500);
     while (killed < plan.kills) {
-      await sleep(between(100, 1_500));
       const victim = random() < 0.6 ? 'bot' : 'backend';
+      // Who is not up yet has little to lose, but on a slow machine that is when it happens.
+      const patience = Date.now() + 1_500;
+      await eventually(() => running[victim].output().includes(' ready"') || Date.now() > patience);
+      await sleep(between(0, 600));
       await running[victim].crash();
       logs.push(`--- ${victim} ---\n${running[victim].output()}`);
       if (victim === 'bot') await forgetSenders(sql);

@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startApi } from '#test/api.ts';
@@ -5,6 +7,8 @@ import type { ApiClient } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
 import { startFakeModel } from '#test/fake-model.ts';
 import type { FakeModel } from '#test/fake-model.ts';
+
+const run = promisify(execFile);
 
 let model: FakeModel;
 let database: { url: string; drop(): Promise<void> };
@@ -87,6 +91,23 @@ test('pairing: a stranger gets one code, and speaks once it is approved', async 
   expect((await ask()).status).toBe(200);
   const again = await client.post('/v1/access/approve', { pairing_code: code });
   expect(again.status).toBe(404);
+});
+
+test('pnpm access:approve lets in through the running API, and says what is wrong', async () => {
+  const client = await serve({ ACCESS: 'pairing' });
+  const refused = await client.handle({ chat_id: 'c', user_id: 'eve', text: 'hi' });
+  const code = String(Reflect.get(refused.body, 'pairing_code'));
+  const approve = async (...args: string[]) =>
+    await run(process.execPath, ['backend/src/access-approve.ts', ...args], {
+      env: { PORT: new URL(client.url).port },
+    });
+  expect((await approve(code.toLowerCase())).stdout).toBe('User eve may speak now.\n');
+  expect((await client.handle({ chat_id: 'c', user_id: 'eve', text: 'hi' })).status).toBe(200);
+  await expect(approve(code)).rejects.toMatchObject({
+    code: 1,
+    stderr: `Nobody waits for approval with the code ${code}.\n`,
+  });
+  await expect(approve()).rejects.toMatchObject({ stderr: 'Usage: pnpm access:approve CODE\n' });
 });
 
 test('the rate of one user is limited over all chats, and a repeat does not count', async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Db } from './connect.ts';
 
@@ -54,6 +55,9 @@ export async function findSummaryBasis(
   return rows[0];
 }
 
+const MAX_COMMIT_TRIES = 20;
+const COMMIT_PAUSE_MS = 200;
+
 export type Commit =
   /** `left`: the session's messages after this version, as of its commit. */
   | { outcome: 'written'; version: number; left: number }
@@ -71,8 +75,26 @@ export async function commitSummary(
   basis: Pick<SummaryBasis, 'latest' | 'messages'>,
   content: string,
 ): Promise<Commit> {
-  const commit = db.transaction().execute(async (tx): Promise<Commit> => {
-    // Somebody who edits by hand locks in another order; better to begin anew than a deadlock.
+  // What the model wrote is not thrown away because somebody holds a lock for a moment.
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await tryToCommit(db, sessionId, basis, content);
+    } catch (error) {
+      if (!isLockConflict(error)) throw error;
+      if (tries === MAX_COMMIT_TRIES) return { outcome: 'changed' };
+      await sleep(COMMIT_PAUSE_MS);
+    }
+  }
+}
+
+async function tryToCommit(
+  db: Db,
+  sessionId: string,
+  basis: Pick<SummaryBasis, 'latest' | 'messages'>,
+  content: string,
+): Promise<Commit> {
+  return await db.transaction().execute(async (tx): Promise<Commit> => {
+    // Somebody who edits by hand locks in another order; better to try again than a deadlock.
     await sql`set local lock_timeout = '800ms'`.execute(tx);
     const { rows: sessions } = await sql`
       select from chat_sessions where id = ${sessionId} for no key update`.execute(tx);
@@ -111,10 +133,6 @@ export async function commitSummary(
       .returning('messages_since_summary as left')
       .executeTakeFirstOrThrow();
     return { outcome: 'written', version, left };
-  });
-  return await commit.catch((error: unknown) => {
-    if (isLockConflict(error)) return { outcome: 'changed' };
-    throw error;
   });
 }
 

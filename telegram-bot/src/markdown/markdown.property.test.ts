@@ -144,7 +144,7 @@ test('every prefix of a document can be shown', () => {
         );
       }
     }),
-    { numRuns: 1_000 },
+    { numRuns: 400 },
   );
 });
 
@@ -155,7 +155,7 @@ test('all prefixes of a document, one after another', () => {
         expectValid(renderPreview(source.slice(0, end).toWellFormed()));
       }
     }),
-    { numRuns: 30 },
+    { numRuns: 20 },
   );
 });
 

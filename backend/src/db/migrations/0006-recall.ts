@@ -224,14 +224,16 @@ async function createSearch(db: Kysely<never>): Promise<void> {
   // Where the words of a query stand: one row a word and chat, and one for the words that differ
   // from it in their last two letters, which say half as much. Of each the newest 200 postings are
   // read; where there are more, their number is extrapolated from how densely those stand. So it
-  // costs the same in a chat of any length. weight is the BM25 weight of the word. (Planning it
-  // anew costs more than running it, here and below.)
+  // costs the same in a chat of any length. weight is the BM25 weight of the word.
+  // Here and below: planning costs more than running, and the plan must be the one by the indexes
+  // also right after an import, when the statistics know nothing of it.
   await sql`
     create function recall_lists(p_chat_keys bigint[], p_query text)
       returns table (term text, weight double precision, documents double precision,
         average double precision, likeness double precision, ids bigint[],
         frequencies smallint[], lengths smallint[])
-      stable language plpgsql set plan_cache_mode = force_generic_plan as $$
+      stable language plpgsql set plan_cache_mode = force_generic_plan
+      set enable_bitmapscan = off set enable_seqscan = off as $$
     #variable_conflict use_column
     begin
       return query with words as materialized (
@@ -291,7 +293,8 @@ async function createSearch(db: Kysely<never>): Promise<void> {
     create function search_memories(
       p_chat_id text, p_user_id text, p_session_id uuid, p_window_from bigint,
       p_query text, p_scope text, p_limit integer
-    ) returns json stable language plpgsql set plan_cache_mode = force_generic_plan as $$
+    ) returns json stable language plpgsql set plan_cache_mode = force_generic_plan
+      set enable_bitmapscan = off set enable_seqscan = off as $$
     declare
       v_shown bigint[] := array(select id from embeddings
         where session_id = p_session_id and message_id >= p_window_from);
