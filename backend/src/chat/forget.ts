@@ -40,13 +40,7 @@ export async function forgetChat(chat: Chat, chatId: string): Promise<ForgottenR
  */
 export async function forgetUser(chat: Chat, userId: string): Promise<ForgottenRows> {
   return await chat.db.transaction().execute(async (tx) => {
-    const { rows: sessions } = await sql<{ id: string; shared: boolean }>`
-      select s.id, exists (select from turns o where o.session_id = s.id and o.user_id <> ${userId}) as shared
-      from chat_sessions s
-      where s.user_id = ${userId}
-        or s.id in (select session_id from turns where user_id = ${userId})
-      order by s.id
-      for update of s`.execute(tx);
+    const sessions = await lockSessionsOf(tx, userId);
     const own = await deleteSessions(
       tx,
       sessions.filter((session) => !session.shared).map((session) => session.id),
@@ -61,6 +55,23 @@ export async function forgetUser(chat: Chat, userId: string): Promise<ForgottenR
     await tx.deleteFrom('rates').where('subject', '=', `user:${userId}`).execute();
     return { ...rows, users: Number(users.numDeletedRows) };
   });
+}
+
+/** Locks first, looks in a second statement: one that waited for a lock would tell who spoke before the wait. */
+async function lockSessionsOf(
+  tx: Transaction<DB>,
+  userId: string,
+): Promise<{ id: string; shared: boolean }[]> {
+  const { rows: locked } = await sql<{ id: string }>`
+    select id from chat_sessions
+    where user_id = ${userId} or id in (select session_id from turns where user_id = ${userId})
+    order by id for update`.execute(tx);
+  const ids = locked.map((session) => session.id);
+  const { rows } = await sql<{ id: string; shared: boolean }>`
+    select s.id, exists (
+        select from turns t where t.session_id = s.id and t.user_id <> ${userId}) as shared
+    from unnest(${ids}::uuid[]) as s (id)`.execute(tx);
+  return rows;
 }
 
 async function deleteSessions(tx: Transaction<DB>, ids: string[]): Promise<ForgottenRows> {

@@ -156,6 +156,28 @@ describe('forget', () => {
   });
 });
 
+test('chats and users are forgotten while everybody talks: nothing fails, nothing is left', async () => {
+  const people = Array.from({ length: 8 }, (_, index) => `person-${index}`);
+  const talk = async (user_id: string) => {
+    for (let turn = 0; turn < 12; turn += 1) {
+      const own = turn % 2 === 0;
+      const chat_id = own ? `own ${user_id}` : `shared ${turn % 4}`;
+      const [said, forgotten] = await Promise.all([
+        api.handle({ chat_id, user_id, text: `${user_id} says ${turn}. `.repeat(90) }),
+        turn % 3 === 2 ? api.post('/v1/chat/forget', { user_id }) : undefined,
+        turn % 4 === 3 ? api.post('/v1/chat/forget', { chat_id }) : undefined,
+      ]);
+      expect([200, 409], JSON.stringify(said.body)).toContain(said.status);
+      expect(forgotten?.status ?? 200).toBe(200);
+    }
+  };
+  await Promise.all(people.map(talk));
+  for (const user_id of people) {
+    expect((await api.post('/v1/chat/forget', { user_id })).status).toBe(200);
+  }
+  expect(await mentionsOf('says')).toEqual([]);
+}, 60_000);
+
 test('an export is complete, and holds nothing of another chat', async () => {
   for (const text of ['Xavier one', 'Xavier two']) await say('export', text, 'xavier');
   await say('neighbour', 'Yann one', 'yann');
