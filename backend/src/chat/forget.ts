@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Transaction } from 'kysely';
+import { retryOnDeadlock } from '#src/db/retry-on-deadlock.ts';
 import type { DB } from '#src/db/tables.ts';
 import type { Chat } from './chat.ts';
 import { stopAnswer } from './stop-answer.ts';
@@ -17,7 +18,7 @@ export interface ForgottenRows {
 /** Erases everything that is kept of a chat; a running answer is stopped and kept nowhere. */
 export async function forgetChat(chat: Chat, chatId: string): Promise<ForgottenRows> {
   await stopAnswer(chat, chatId);
-  return await chat.db.transaction().execute(async (tx) => {
+  return await inTransaction(chat, async (tx) => {
     const sessions = await tx
       .selectFrom('chat_sessions')
       .select('id')
@@ -39,7 +40,7 @@ export async function forgetChat(chat: Chat, chatId: string): Promise<ForgottenR
  * (the next ones are written from what is left). A block stays: it is the operator's.
  */
 export async function forgetUser(chat: Chat, userId: string): Promise<ForgottenRows> {
-  return await chat.db.transaction().execute(async (tx) => {
+  return await inTransaction(chat, async (tx) => {
     const sessions = await lockSessionsOf(tx, userId);
     const own = await deleteSessions(
       tx,
@@ -55,6 +56,13 @@ export async function forgetUser(chat: Chat, userId: string): Promise<ForgottenR
     await tx.deleteFrom('rates').where('subject', '=', `user:${userId}`).execute();
     return { ...rows, users: Number(users.numDeletedRows) };
   });
+}
+
+async function inTransaction<Result>(
+  chat: Chat,
+  work: (tx: Transaction<DB>) => Promise<Result>,
+): Promise<Result> {
+  return await retryOnDeadlock(() => chat.db.transaction().execute(work));
 }
 
 /** Locks first, looks in a second statement: one that waited for a lock would tell who spoke before the wait. */
