@@ -146,6 +146,7 @@ async function createIndexer(db: Kysely<never>): Promise<void> {
     create function index_memories(p_limit integer) returns integer language plpgsql as $$
     declare
       v_ids bigint[];
+      v_ready bigint[];
     begin
       v_ids := array(select id from embeddings where terms is null
         order by id limit p_limit for update skip locked);
@@ -153,6 +154,11 @@ async function createIndexer(db: Kysely<never>): Promise<void> {
         return 0;
       end if;
       delete from recall_postings where embedding_id = any (v_ids);
+
+      -- A row is updated once in a transaction: a second time PostgreSQL looks up its session and
+      -- message again, and would wait for who deletes those while he waits for us. So a message
+      -- gets its passages now and its words in the next batch.
+      v_ready := array(select id from embeddings where id = any (v_ids) and content is not null);
 
       -- A further passage refers to its message and session. Who deletes those waits for our rows:
       -- so theirs are not waited for, but left for later.
@@ -185,7 +191,7 @@ async function createIndexer(db: Kysely<never>): Promise<void> {
           from embeddings e join chat_sessions s on s.id = e.session_id,
             lateral (select array_agg(term) as terms, array_agg(frequency) as frequencies,
               least(coalesce(sum(frequency), 0), 32000) as length from recall_terms(e.content)) as t
-          where e.id = any (v_ids) and e.content is not null
+          where e.id = any (v_ready)
             and not (e.role = 'assistant' and e.content like '[offline]%')
       ), written as (
         insert into recall_postings (chat_key, term, embedding_id, frequency, length)
@@ -198,8 +204,8 @@ async function createIndexer(db: Kysely<never>): Promise<void> {
             group by chat_key, term, id, length
       )
       update embeddings e set terms = coalesce(d.length, 0), state = 'indexed', error = null
-        from unnest(v_ids) as claimed (id) left join documents d on d.id = claimed.id
-        where e.id = claimed.id and e.content is not null;
+        from unnest(v_ready) as claimed (id) left join documents d on d.id = claimed.id
+        where e.id = claimed.id;
       return cardinality(v_ids);
     end $$`.execute(db);
 }
