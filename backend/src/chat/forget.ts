@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Transaction } from 'kysely';
-import { retryOnDeadlock } from '#src/db/retry-on-deadlock.ts';
+import { retryOnLockConflict } from '#src/db/retry-on-lock-conflict.ts';
 import type { DB } from '#src/db/tables.ts';
 import type { Chat } from './chat.ts';
 import { stopAnswer } from './stop-answer.ts';
@@ -62,7 +62,7 @@ async function inTransaction<Result>(
   chat: Chat,
   work: (tx: Transaction<DB>) => Promise<Result>,
 ): Promise<Result> {
-  return await retryOnDeadlock(() => chat.db.transaction().execute(work));
+  return await retryOnLockConflict(() => chat.db.transaction().execute(work));
 }
 
 /** Locks first, looks in a second statement: one that waited for a lock would tell who spoke before the wait. */

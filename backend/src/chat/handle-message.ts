@@ -118,12 +118,13 @@ export async function answerTurn(
     throw await giveUp(chat, claim, log, error);
   }
 
+  const tokens = countTokens(answer.text);
   const finished = {
     turnId: claim.turn_id,
     sessionId: claim.session_id,
     attempt: claim.attempt,
     reply: answer.text,
-    tokens: countTokens(answer.text),
+    tokens,
     offerAfterSeconds: hasCaller(turn) ? CALLER_DELIVERS_WITHIN_SECONDS : 0,
     model: answer.model,
     finishReason: answer.finishReason,
@@ -133,8 +134,7 @@ export async function answerTurn(
     latencyMs: Math.round(performance.now() - startedAt),
     context: log,
     spentTokens:
-      (answer.promptTokens ?? log.prompt_tokens_estimated) +
-      (answer.completionTokens ?? countTokens(answer.text)),
+      (answer.promptTokens ?? log.prompt_tokens_estimated) + (answer.completionTokens ?? tokens),
   };
   const replyId = await storeReply(chat, finished, log);
   if (replyId === undefined) return await answerTurn(chat, withoutClaim(turn), undefined);

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Db } from './connect.ts';
+import { isLockConflict, retryOnLockConflict } from './retry-on-lock-conflict.ts';
 
 /** What a session's next summary is built upon, read at one moment. */
 export interface SummaryBasis {
@@ -55,9 +55,6 @@ export async function findSummaryBasis(
   return rows[0];
 }
 
-const MAX_COMMIT_TRIES = 20;
-const COMMIT_PAUSE_MS = 200;
-
 export type Commit =
   /** `left`: the session's messages after this version, as of its commit. */
   | { outcome: 'written'; version: number; left: number }
@@ -75,15 +72,12 @@ export async function commitSummary(
   basis: Pick<SummaryBasis, 'latest' | 'messages'>,
   content: string,
 ): Promise<Commit> {
-  // What the model wrote is not thrown away because somebody holds a lock for a moment.
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await tryToCommit(db, sessionId, basis, content);
-    } catch (error) {
-      if (!isLockConflict(error)) throw error;
-      if (tries === MAX_COMMIT_TRIES) return { outcome: 'changed' };
-      await sleep(COMMIT_PAUSE_MS);
-    }
+  try {
+    // What the model wrote is not thrown away because somebody holds a lock for a moment.
+    return await retryOnLockConflict(() => tryToCommit(db, sessionId, basis, content));
+  } catch (error) {
+    if (isLockConflict(error)) return { outcome: 'changed' };
+    throw error;
   }
 }
 
@@ -140,11 +134,4 @@ async function tryToCommit(
 function newest({ latest, messages }: Pick<SummaryBasis, 'latest' | 'messages'>): bigint {
   const ids = [latest?.last_message_id ?? 0, ...messages.map(({ id }) => id)].map(BigInt);
   return ids.reduce((highest, id) => (id > highest ? id : highest));
-}
-
-/** lock_not_available, deadlock_detected */
-function isLockConflict(error: unknown): boolean {
-  return (
-    error instanceof Error && 'code' in error && ['55P03', '40P01'].includes(String(error.code))
-  );
 }
