@@ -128,7 +128,8 @@ test('who may not speak, or not now, is told so in their language', async () => 
     const [refusal] = await answersIn(own, stranger.id);
     const code = /[2-9A-HJ-NP-Z]{10}/.exec(refusal?.text ?? '')?.[0] ?? 'none';
     expect(refusal?.text).toBe(ru.problems.pairing(code));
-    expect(own.queue).toEqual([]);
+    // A refused message is confirmed to Telegram too: it does not come again and again.
+    await eventually(() => own.queue.length === 0);
 
     await sql.query(`update users set access = 'approved' where id = $1`, [String(stranger.id)]);
     say(own, 'and now', stranger);
