@@ -82,7 +82,7 @@ test('Redis comes, hangs, goes and comes back: no turn waits for it, and nothing
   await eventually(async () => (await listBehind()).length === 0, 20, listBehind);
 
   // As fast as before, on a machine that does other things too; waiting for Redis would take seconds.
-  for (const time of [downAtFirst, hanging, down]) expect(time).toBeLessThan(up * 3 + 20);
+  for (const time of [downAtFirst, hanging, down]) expect(time).toBeLessThan(up * 3 + 100);
   expect(model.violations).toEqual([]);
   expect(await chats.sql(brokenSessions)).toEqual([]);
 });
