@@ -77,3 +77,24 @@ test('half a model configuration says what is missing', () => {
   expect(() => loadConfig({ LLM_BASE_URL: 'http://127.0.0.1:1/v1' })).toThrow(/LLM_MODEL: must/);
   expect(() => loadConfig({ LLM_API_KEY: 'k' })).toThrow(/LLM_BASE_URL: must/);
 });
+
+test('Qdrant needs embeddings, and an embeddings server of one’s own comes before OpenAI', () => {
+  const QDRANT_URL = 'http://127.0.0.1:6333';
+  expect(loadConfig({}).vectors).toBeUndefined();
+  expect(() => loadConfig({ QDRANT_URL })).toThrow(/QDRANT_URL: must come with embeddings/);
+  expect(() => loadConfig({ EMBEDDINGS_BASE_URL: 'http://127.0.0.1:1' })).toThrow(
+    /EMBEDDINGS_MODEL: must name/,
+  );
+  const openAi = { QDRANT_URL, OPENAI_API_KEY: 'k' };
+  expect(loadConfig(openAi).vectors?.embeddings).toEqual({
+    baseUrl: 'https://api.openai.com/v1',
+    apiKey: 'k',
+    model: 'text-embedding-3-small',
+  });
+  const own = { EMBEDDINGS_BASE_URL: 'http://127.0.0.1:7998', EMBEDDINGS_MODEL: 'm' };
+  expect(loadConfig({ ...openAi, ...own }).vectors?.embeddings).toMatchObject({
+    apiKey: undefined,
+    model: 'm',
+  });
+  expect(loadConfig({ ...openAi, RAG_ENABLED: 'false' }).vectors).toBeUndefined();
+});

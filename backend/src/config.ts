@@ -90,6 +90,17 @@ export const Environment = z.object({
       .enum(['session', 'chat', 'user'], { error: 'must be one of session, chat, user' })
       .default('chat'),
   ),
+  QDRANT_URL: url(/^https?$/, 'http://127.0.0.1:6333'),
+  QDRANT_API_KEY: text,
+  OPENAI_API_KEY: text,
+  OPENAI_EMBEDDING_MODEL: z.preprocess(
+    blankIsAbsent,
+    z.string().trim().default('text-embedding-3-small'),
+  ),
+  EMBEDDINGS_BASE_URL: url(/^https?$/, 'http://127.0.0.1:7998'),
+  EMBEDDINGS_API_KEY: text,
+  EMBEDDINGS_MODEL: text,
+  RECALL_TIMEOUT_MS: integer(1_000, 10, 60_000),
   SUMMARY_MODE: z.preprocess(
     blankIsAbsent,
     z
@@ -148,9 +159,18 @@ export interface Config {
     /** Where a turn looks for memories, and how many it takes; undefined: it does not. */
     recall: { scope: 'session' | 'chat' | 'user'; limit: number } | undefined;
   };
+  /** `undefined`: memories are found by their words alone. */
+  vectors: VectorConfig | undefined;
   summaries: SummaryConfig;
   /** `undefined`: the queue lives in PostgreSQL. */
   redisUrl: string | undefined;
+}
+
+export interface VectorConfig {
+  store: { url: string; apiKey: string | undefined };
+  embeddings: { baseUrl: string; apiKey: string | undefined; model: string };
+  /** What a turn gives one search of them, milliseconds. */
+  timeoutMs: number;
 }
 
 export interface SummaryConfig {
@@ -208,6 +228,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
       contextTokenBudget: env.CONTEXT_TOKEN_BUDGET,
       recall: env.RAG_ENABLED ? { scope: env.RECALL_SCOPE, limit: env.RECALL_LIMIT } : undefined,
     },
+    vectors: vectorConfig(env),
     summaries: summaryConfig(env),
     redisUrl: env.REDIS_URL,
   };
@@ -238,12 +259,46 @@ function crossChecks(env: Environment): string[] {
       'LLM_BASE_URL: must be set with LLM_API_KEY, for example https://api.openai.com/v1',
     );
   }
+  if (env.EMBEDDINGS_BASE_URL !== undefined && env.EMBEDDINGS_MODEL === undefined) {
+    problems.push('EMBEDDINGS_MODEL: must name the model that EMBEDDINGS_BASE_URL serves');
+  }
+  if (
+    env.QDRANT_URL !== undefined &&
+    env.RAG_ENABLED &&
+    env.OPENAI_API_KEY === undefined &&
+    env.EMBEDDINGS_BASE_URL === undefined
+  ) {
+    problems.push(
+      'QDRANT_URL: must come with embeddings; set OPENAI_API_KEY, or EMBEDDINGS_BASE_URL and EMBEDDINGS_MODEL',
+    );
+  }
   if (env.SUMMARY_MODEL !== undefined && modelConfig(env).kind === 'offline') {
     problems.push(
       'SUMMARY_MODEL: needs a server that has it; set OPENROUTER_API_KEY, or LLM_BASE_URL and LLM_MODEL',
     );
   }
   return problems;
+}
+
+function vectorConfig(env: Environment): VectorConfig | undefined {
+  if (env.QDRANT_URL === undefined || !env.RAG_ENABLED) return undefined;
+  const own =
+    env.EMBEDDINGS_BASE_URL !== undefined && env.EMBEDDINGS_MODEL !== undefined
+      ? {
+          baseUrl: env.EMBEDDINGS_BASE_URL,
+          apiKey: env.EMBEDDINGS_API_KEY,
+          model: env.EMBEDDINGS_MODEL,
+        }
+      : undefined;
+  return {
+    store: { url: env.QDRANT_URL, apiKey: env.QDRANT_API_KEY },
+    embeddings: own ?? {
+      baseUrl: 'https://api.openai.com/v1',
+      apiKey: env.OPENAI_API_KEY,
+      model: env.OPENAI_EMBEDDING_MODEL,
+    },
+    timeoutMs: env.RECALL_TIMEOUT_MS,
+  };
 }
 
 /** A budget can only be kept where a reply has a known longest length. */
