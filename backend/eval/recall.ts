@@ -42,10 +42,6 @@ await runEntry(async () => {
   }
 });
 
-const percent = (share: number) => (Number.isNaN(share) ? '–' : `${(share * 100).toFixed(1)} %`);
-const row = (cells: string[]) =>
-  cells.map((cell, index) => (index === 0 ? cell.padEnd(24) : cell.padStart(11))).join('');
-
 function print({ messages, rowsPerSecond, questions }: Evaluation, ks: number[]): void {
   const line = (name: string, asked: Evaluation['questions']) =>
     row([name, String(asked.length), ...ks.map((k) => percent(recallAt(asked, k)))]);
@@ -66,4 +62,12 @@ function print({ messages, rowsPerSecond, questions }: Evaluation, ks: number[])
   const at = (share: number) => (times[Math.floor(share * (times.length - 1))] ?? 0).toFixed(2);
   console.log(`a query takes ${at(0.5)} ms (median), ${at(0.95)} ms (95th percentile)`);
   console.log(`${messages} messages stored and indexed, ${Math.round(rowsPerSecond)} a second`);
+}
+
+function percent(share: number): string {
+  return Number.isNaN(share) ? '–' : `${(share * 100).toFixed(1)} %`;
+}
+
+function row(cells: string[]): string {
+  return cells.map((cell, index) => (index === 0 ? cell.padEnd(24) : cell.padStart(11))).join('');
 }
