@@ -71,7 +71,16 @@ export interface ConversationSummaries {
   version: number;
 }
 
+export interface DeletedVectors {
+  due_at: Generated<Timestamp>;
+  embedding_id: Int8;
+}
+
 export interface Embeddings {
+  /**
+   * until then a worker is embedding it, or leaves it alone after a failure
+   */
+  claimed_until: Timestamp | null;
   /**
    * the passage as it is indexed; null until then, so that no message is written twice in its turn
    */
@@ -85,6 +94,9 @@ export interface Embeddings {
    */
   importance: Generated<number>;
   message_id: Int8 | null;
+  /**
+   * what made its vector in the vector store; null where it has none
+   */
   model: string | null;
   role: string;
   session_id: string;
@@ -183,13 +195,30 @@ export interface Users {
   usage_day: Timestamp | null;
 }
 
+export interface VectorCollections {
+  active_since: Timestamp | null;
+  dimension: number;
+  /**
+   * becomes active when all rows up to this id have their vectors
+   */
+  fill_to: Int8;
+  /**
+   * how similar this model finds texts that have nothing to do with each other
+   */
+  floor: number;
+  model: string;
+  name: string;
+}
+
 export interface DB {
   chat_sessions: ChatSessions;
   conversation_summaries: ConversationSummaries;
+  deleted_vectors: DeletedVectors;
   embeddings: Embeddings;
   messages: Messages;
   rates: Rates;
   recall_postings: RecallPostings;
   turns: Turns;
   users: Users;
+  vector_collections: VectorCollections;
 }

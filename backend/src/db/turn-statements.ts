@@ -48,6 +48,7 @@ export interface NewTurn {
 export interface Claim {
   turn_id: string;
   session_id: string;
+  user_id: string;
   attempt: number;
   /** The user's message, its newest in the session. */
   message_id: string;

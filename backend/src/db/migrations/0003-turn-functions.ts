@@ -172,7 +172,7 @@ export async function up(db: Kysely<never>): Promise<void> {
       end if;
       return json_build_object(
         'outcome', 'begun', 'turn_id', v_turn_id::text, 'session_id', v_session_id,
-        'attempt', 1, 'message_id', v_message_id::text, 'memory', v_memory);
+        'user_id', p_user_id, 'attempt', 1, 'message_id', v_message_id::text, 'memory', v_memory);
     end $$`.execute(db);
 
   // Claims a stored turn: one that waited, one whose claim expired, one that failed and is tried
@@ -249,8 +249,8 @@ export async function up(db: Kysely<never>): Promise<void> {
       end if;
       return json_build_object(
         'outcome', 'begun', 'turn_id', p_turn_id::text, 'session_id', v_turn.session_id,
-        'attempt', v_turn.attempts + 1, 'message_id', v_message_id::text,
-        'text', v_message.content, 'memory', v_memory);
+        'user_id', v_turn.user_id, 'attempt', v_turn.attempts + 1,
+        'message_id', v_message_id::text, 'text', v_message.content, 'memory', v_memory);
     end $$`.execute(db);
 
   // Stores the reply of the attempt that still holds the claim, once. Returns the reply's

@@ -54,7 +54,7 @@ async function createLedgerTriggers(db: Kysely<never>): Promise<void> {
       delete from embeddings where message_id = new.id
         and (id > v_first or new.role not in ('user', 'assistant'));
       update embeddings set content = null, terms = null, role = new.role,
-          created_at = new.created_at, state = 'pending', error = null
+          created_at = new.created_at, state = 'pending', error = null, claimed_until = null
         where id = v_first;
       if v_first is null and new.role in ('user', 'assistant') then
         insert into embeddings (session_id, message_id, role, created_at)
@@ -140,10 +140,12 @@ async function createIndexer(db: Kysely<never>): Promise<void> {
     $$`.execute(db);
 
   // Takes up to p_limit rows of the ledger that are not indexed yet and that no other worker
-  // holds, and indexes them. Returns how many it took. Every writer of postings holds the lock on
-  // the ledger's row, so an edit or a deletion comes before or after, never between.
+  // holds, and indexes them; with p_with_vectors they then wait for their vectors. Returns how many
+  // it took. Every writer of postings holds the lock on the ledger's row, so an edit or a deletion
+  // comes before or after, never between.
   await sql`
-    create function index_memories(p_limit integer) returns integer language plpgsql as $$
+    create function index_memories(p_limit integer, p_with_vectors boolean)
+      returns integer language plpgsql as $$
     declare
       v_ids bigint[];
       v_ready bigint[];
@@ -203,7 +205,9 @@ async function createIndexer(db: Kysely<never>): Promise<void> {
             ) as t
             group by chat_key, term, id, length
       )
-      update embeddings e set terms = coalesce(d.length, 0), state = 'indexed', error = null
+      update embeddings e set terms = coalesce(d.length, 0), error = null,
+          state = case when p_with_vectors and (d.length > 0 or e.model is not null)
+            then 'pending' else 'indexed' end
         from unnest(v_ready) as claimed (id) left join documents d on d.id = claimed.id
         where e.id = claimed.id;
       return cardinality(v_ids);
@@ -289,6 +293,37 @@ async function createSearch(db: Kysely<never>): Promise<void> {
         where l.term <> '' and w.documents > 0;
     end $$`.execute(db);
 
+  // A row of the ledger, where a search may show it: what its scope holds, and what an operator has
+  // not set to 0. p_session_id, p_window_from: leaves out what stands in a prompt already.
+  await sql`
+    create function recallable(
+      p_id bigint, p_chat_id text, p_user_id text, p_session_id uuid, p_window_from bigint,
+      p_query text, p_scope text
+    ) returns setof embeddings stable language sql as $$
+      select e.* from embeddings e join chat_sessions s on s.id = e.session_id
+        where e.id = p_id and e.terms is not null and e.importance > 0
+          and case p_scope when 'session' then s.id = p_session_id
+            when 'user' then s.chat_id = p_chat_id or s.user_id = p_user_id
+            else s.chat_id = p_chat_id end
+          and (e.session_id = p_session_id
+            and (e.summary_id is not null or e.message_id >= p_window_from)) is not true
+          and lower(e.content) <> lower(p_query)
+          and not exists (select from turns t
+            where t.user_message_id = e.message_id and t.state <> 'answered')
+    $$`.execute(db);
+
+  await sql`
+    create function memory_as_json(p_memory embeddings, p_score double precision) returns json
+      stable language sql as $$
+      select json_build_object(
+        'memory_id', p_memory.id::text,
+        'source', case when p_memory.summary_id is null then 'message' else 'summary' end,
+        'message_id', p_memory.message_id::text, 'session_id', p_memory.session_id,
+        'role', p_memory.role, 'score', round(p_score::numeric, 3),
+        'created_at', to_char(p_memory.created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+        'content', p_memory.content)
+    $$`.execute(db);
+
   // The memories that say most about a query, best first. A memory is judged with its
   // surroundings: a share of what the two messages before and after it say, and of the best of its
   // session. A question tells less than a statement. Nothing is returned where no place covers
@@ -355,29 +390,22 @@ async function createSearch(db: Kysely<never>): Promise<void> {
           ) as by_term group by id
         ) as by_place
       ), hits as materialized (
-        select e.*, e.importance * (n.score + 0.1 * coalesce(b.score, 0)) / w.weight
-              * case when right(rtrim(e.content), 1) in ('?', '？') then 0.6 else 1 end as score
+        select e as memory, e.importance, e.importance * (n.score + 0.1 * coalesce(b.score, 0))
+              / w.weight * case when right(rtrim(e.content), 1) in ('?', '？') then 0.6 else 1 end as score
           from (select a.id, sum(f.score * a.share) as score
               from around a join found f on f.id = a.source group by a.id) as n
-            join embeddings e using (id) cross join whole w
+            cross join lateral recallable(n.id, p_chat_id, p_user_id, p_session_id, p_window_from,
+              p_query, p_scope) as e
+            cross join whole w
             left join (select session_id, max(score) as score from found group by 1) as b
               on b.session_id = e.session_id
           where (select enough from helps)
-            and e.terms is not null and e.importance > 0 and e.id <> all (v_shown)
-            and (e.summary_id is null or e.session_id is distinct from p_session_id)
-            and lower(e.content) <> lower(p_query)
-            and not exists (select from turns t
-              where t.user_message_id = e.message_id and t.state <> 'answered')
       )
-      select coalesce(json_agg(json_build_object(
-          'memory_id', id::text, 'source', case when summary_id is null then 'message' else 'summary' end,
-          'message_id', message_id::text, 'session_id', session_id, 'role', role,
-          'score', round(score::numeric, 3),
-          'created_at', to_char(created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-          'content', content) order by score desc, id desc), '[]')
+      select coalesce(json_agg(memory_as_json(memory, score)
+          order by score desc, (memory).id desc), '[]')
         from (
           select * from hits where score >= 0.3 * (select max(score / importance) from hits)
-            order by score desc, id desc limit p_limit
+            order by score desc, (memory).id desc limit p_limit
         ) as best);
     end $$`.execute(db);
 

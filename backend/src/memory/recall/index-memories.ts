@@ -6,11 +6,11 @@ const BATCH = 200;
 
 /**
  * Puts one batch of the ledger's new and edited rows into the lexical index. Any number of
- * processes may do so at once: each takes rows that no other holds. Returns how many it took.
+ * processes may do so at once: each takes rows that no other holds. `withVectors`: the rows then
+ * wait for their vectors. Returns how many it took.
  */
-export async function indexMemories(db: Db): Promise<number> {
-  const { rows } = await sql<{ count: number }>`select index_memories(${BATCH}) as count`.execute(
-    db,
-  );
+export async function indexMemories(db: Db, options = { withVectors: false }): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select index_memories(${BATCH}, ${options.withVectors}) as count`.execute(db);
   return rows[0]?.count ?? 0;
 }
