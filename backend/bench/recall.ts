@@ -1,48 +1,52 @@
 import { sql } from 'kysely';
-import { parseArgs } from 'node:util';
 import { connect } from '#src/db/connect.ts';
 import type { Db } from '#src/db/connect.ts';
 import { migrateToLatest } from '#src/db/migrate.ts';
 import { indexMemories } from '#src/memory/recall/index-memories.ts';
 import { searchMemories } from '#src/memory/recall/search-memories.ts';
-import { runEntry } from '#src/run-entry.ts';
-import { startPostgres } from '#test/postgres-server.ts';
+import { percentile } from './measure.ts';
+import type { Server } from './server.ts';
 
 const SMALL = 1_000;
 const LARGE = 100_000;
 const OTHERS = 1_000;
 const QUERIES = 300;
 
-/** `pnpm bench:recall [--messages 2000000]`: a search in a chat of 1,000 and one of 100,000 messages, among all the others. */
-await runEntry(async () => {
-  const { values } = parseArgs({ options: { messages: { type: 'string', default: '2000000' } } });
-  const others = Math.max(0, Math.ceil((Number(values.messages) - SMALL - LARGE) / OTHERS));
-  const postgres = await startPostgres();
+interface Times {
+  median_ms: number;
+  p95_ms: number;
+}
+
+/** `pnpm bench recall`: a search in a chat of 1,000 and one of 100,000 messages, alone and among all the others. */
+export async function runRecall(server: Server, messages: number) {
+  const others = Math.ceil((messages - SMALL - LARGE) / OTHERS);
+  const { url } = await server.createDatabase('recall');
+  await migrateToLatest(url);
+  const { db, close } = connect(url, { max: 1 });
   try {
-    await migrateToLatest(postgres.url);
-    const { db, close } = connect(postgres.url, { max: 1 });
     await fill(db, 'small', SMALL);
     await fill(db, 'large', LARGE);
     const alone = await index(db, 'small and large');
-    const before = { small: await measure(db, 'small'), large: await measure(db, 'large') };
+    const before = { small: await time(db, 'small'), large: await time(db, 'large') };
     for (let other = 0; other < OTHERS; other += 50) {
       for (let chat = other; chat < other + 50; chat += 1) await fill(db, `other ${chat}`, others);
       await index(db, `${alone + (other + 50) * others} messages`);
     }
     await sql`vacuum analyze`.execute(db);
-    const small = await measure(db, 'small');
-    const large = await measure(db, 'large');
+    const small = await time(db, 'small');
+    const large = await time(db, 'large');
     console.log(`\na search, milliseconds (median of ${QUERIES}; 95th percentile)`);
     report('1,000 messages, nobody else', before.small);
     report('100,000 messages, nobody else', before.large);
-    report(`1,000 messages among ${values.messages}`, small);
-    report(`100,000 messages among ${values.messages}`, large);
-    console.log(`100,000 take ${(large.median / small.median).toFixed(2)} times what 1,000 take`);
-    await close();
+    report(`1,000 messages among ${messages}`, small);
+    report(`100,000 messages among ${messages}`, large);
+    const large_of_small = large.median_ms / small.median_ms;
+    console.log(`100,000 take ${large_of_small.toFixed(2)} times what 1,000 take`);
+    return { messages, alone: before, among_all: { small, large }, large_of_small };
   } finally {
-    await postgres.stop();
+    await close();
   }
-});
+}
 
 /** Words as people use them: a few often, most seldom (Zipf), in two scripts. */
 async function fill(db: Db, chatId: string, messages: number): Promise<void> {
@@ -71,7 +75,7 @@ async function index(db: Db, what: string): Promise<number> {
   return total;
 }
 
-async function measure(db: Db, chatId: string): Promise<{ median: number; late: number }> {
+async function time(db: Db, chatId: string): Promise<Times> {
   const { rows } = await sql<{ content: string }>`
     select m.content from messages m join chat_sessions s on s.id = m.session_id
       where s.chat_id = ${chatId} order by md5(m.id::text) limit ${QUERIES}`.execute(db);
@@ -84,10 +88,10 @@ async function measure(db: Db, chatId: string): Promise<{ median: number; late: 
     times.push(performance.now() - startedAt);
   }
   const sorted = times.slice(20).sort((a, b) => a - b);
-  const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))] ?? 0;
-  return { median: at(0.5), late: at(0.95) };
+  return { median_ms: percentile(sorted, 0.5), p95_ms: percentile(sorted, 0.95) };
 }
 
-function report(name: string, { median, late }: { median: number; late: number }): void {
-  console.log(`${name.padEnd(40)} ${median.toFixed(2).padStart(8)} ${late.toFixed(2).padStart(8)}`);
+function report(name: string, { median_ms, p95_ms }: Times): void {
+  const cells = [median_ms, p95_ms].map((ms) => ms.toFixed(2).padStart(8));
+  console.log(name.padEnd(40) + cells.join(' '));
 }

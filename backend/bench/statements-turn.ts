@@ -1,0 +1,70 @@
+import type { Connection } from '#src/db/connect.ts';
+import { finishTurn, openTurn } from '#src/db/turn-statements.ts';
+import type { TurnLimits } from '#src/db/turn-statements.ts';
+import { assembleContext } from '#src/memory/assemble-context.ts';
+import { countTokens } from '#src/memory/count-tokens.ts';
+import type { Turn } from './load-process.ts';
+import { sentence } from './sentences.ts';
+
+/** The API's own two statements without the API: what of a turn is the database's. */
+export function createStatementsTurn({ pool, close }: Connection, recall: boolean): Turn {
+  const limits: TurnLimits = {
+    shortHistoryLimit: 8,
+    contextTokenBudget: 16_000,
+    access: 'open',
+    ratePerMinute: 0,
+    chatRatePerMinute: 0,
+    dailyTokenBudget: 0,
+    fixedTokens: 0,
+    recall: recall ? { scope: 'chat', limit: 8 } : undefined,
+  };
+  return {
+    async make(chatId, n) {
+      const text = sentence(n);
+      const opened = await openTurn(
+        pool,
+        {
+          chatId,
+          userId: chatId,
+          channel: 'bench',
+          clientMessageId: `m-${n}`,
+          requestHash: Buffer.alloc(32, n),
+          text,
+          tokens: countTokens(text),
+          listed: false,
+        },
+        limits,
+      );
+      if (opened.outcome !== 'begun') throw new Error(`the turn is ${opened.outcome}`);
+      const { memory } = opened;
+      const context = { systemPrompt: 'You are a helpful assistant.', memory, text };
+      const { log } = assembleContext({
+        ...context,
+        recalled: memory.recalled,
+        tokenBudget: limits.contextTokenBudget,
+      });
+      const reply = sentence(1_000_000 + (n % 2_000));
+      await finishTurn(
+        pool,
+        {
+          turnId: opened.turn_id,
+          sessionId: opened.session_id,
+          attempt: opened.attempt,
+          reply,
+          tokens: countTokens(reply),
+          offerAfterSeconds: 60,
+          model: 'bench',
+          finishReason: 'stop',
+          promptTokens: 300,
+          completionTokens: 20,
+          costUsd: undefined,
+          latencyMs: 1,
+          context: log,
+          spentTokens: 320,
+        },
+        limits,
+      );
+    },
+    close,
+  };
+}

@@ -1,0 +1,178 @@
+import { fillChats, indexed, sentences, summarizeAll } from './fill.ts';
+import { fillFloor, floorTables } from './floor.ts';
+import { measure, median, medians } from './measure.ts';
+import type { Run, Target } from './measure.ts';
+import { apiKey, startEntry, startLoad, startServing } from './processes.ts';
+import { migrateToLatest } from '#src/db/migrate.ts';
+import type { Server } from './server.ts';
+
+const atOnce = [1, 16, 64] as const;
+const SLOW_MODEL_MS = 300;
+
+export interface TurnOptions {
+  repetitions: number;
+  /** Of one run, by how many are at once. */
+  turns: Record<(typeof atOnce)[number], number>;
+  chats: number;
+  /** Each chat has so many, all but the newest eight of them summarised. */
+  messages: number;
+  slowTurns: number;
+}
+
+export const quick: TurnOptions = {
+  repetitions: 3,
+  turns: { 1: 400, 16: 1_200, 64: 1_200 },
+  chats: 300,
+  messages: 24,
+  slowTurns: 0,
+};
+
+export const thorough: TurnOptions = {
+  repetitions: 9,
+  turns: { 1: 1_000, 16: 3_000, 64: 3_000 },
+  chats: 750,
+  messages: 48,
+  slowTurns: 1_200,
+};
+
+/** By target and how many were at once. */
+export type Runs = Record<string, Record<string, Run[]>>;
+
+/** Every target once in each repetition, so that what disturbs the machine disturbs all of them. */
+export async function runTurns(server: Server, options: TurnOptions): Promise<Runs> {
+  const { targets, slow, stop } = await startTargets(server, options);
+  const runs: Runs = {};
+  let from = 0;
+  const run = async (target: Target, key: string, concurrency: number, turns: number) => {
+    const order = { concurrency, turns, chats: options.chats, from };
+    from += turns;
+    const measured = await measure(server, target, order);
+    ((runs[target.name] ??= {})[key] ??= []).push(measured);
+  };
+  try {
+    for (const target of targets) {
+      await run(target, 'warm-up', 16, options.turns[16]);
+      await run(target, 'warm-up', 1, options.turns[1]);
+    }
+    await server.admin.query('checkpoint');
+    for (const target of targets) await run(target, 'warm-up', 16, options.turns[16]);
+    for (let repetition = 1; repetition <= options.repetitions; repetition += 1) {
+      process.stderr.write(`repetition ${repetition} of ${options.repetitions}\n`);
+      for (const concurrency of atOnce) {
+        for (const target of targets) {
+          const more = target.name === 'floor' || target.name === 'constant' ? 2 : 1;
+          await run(target, String(concurrency), concurrency, more * options.turns[concurrency]);
+        }
+      }
+    }
+    for (const concurrency of [16, 64]) {
+      if (slow !== undefined) await run(slow, String(concurrency), concurrency, options.slowTurns);
+    }
+  } finally {
+    await stop();
+  }
+  return runs;
+}
+
+async function startTargets(server: Server, { chats, messages, slowTurns }: TurnOptions) {
+  const started: { stop: () => Promise<void> }[] = [];
+  const keep = <Part extends { stop: () => Promise<void> }>(part: Part): Part => {
+    started.push(part);
+    return part;
+  };
+  const load = keep(startLoad());
+  const driver = keep(startLoad());
+  const model = keep(await startServing('model'));
+  const constant = keep(await startServing('constant'));
+
+  const floor = await server.createDatabase('floor');
+  await floor.client.query(floorTables);
+  await floor.client.query(fillFloor, [chats, messages, sentences]);
+  await floor.client.query('vacuum analyze');
+
+  const api = async (suffix: string, recall: boolean, delay: number) => {
+    const database = await server.createDatabase(suffix);
+    await migrateToLatest(database.url);
+    await fillChats(database.client, chats, messages);
+    const process = keep(
+      await startEntry('api', {
+        DATABASE_URL: database.url,
+        LLM_BASE_URL: `${model.url}/${delay}/v1`,
+        LLM_API_KEY: 'none',
+        LLM_MODEL: 'bench',
+        RAG_ENABLED: String(recall),
+      }),
+    );
+    const settle = recall ? () => indexed(database.client) : async () => {};
+    const prepare = async () => {
+      await summarizeAll(database.client);
+      await settle();
+    };
+    await prepare();
+    await database.client.query('vacuum analyze');
+    const target: Target = {
+      name: '',
+      load,
+      to: { kind: 'http', url: process.url, apiKey },
+      serverPid: process.pid,
+      client: database.client,
+      statements: process.statements,
+      prepare,
+      settle,
+    };
+    return { ...target, url: database.url };
+  };
+  const on = await api('recall_on', true, 0);
+  const off = await api('recall_off', false, 0);
+  const slow = slowTurns > 0 ? await api('slow', true, SLOW_MODEL_MS) : undefined;
+  const statements: Target = {
+    ...off,
+    load: driver,
+    to: { kind: 'statements', databaseUrl: off.url, recall: false },
+    serverPid: driver.pid,
+    statements: undefined,
+  };
+  const targets: Target[] = [
+    {
+      name: 'floor',
+      load: driver,
+      to: { kind: 'floor', databaseUrl: floor.url, recall: false },
+      serverPid: driver.pid,
+      client: floor.client,
+    },
+    {
+      name: 'constant',
+      load,
+      to: { kind: 'http', url: constant.url, apiKey },
+      serverPid: constant.pid,
+      client: undefined,
+    },
+    { ...statements, name: 'statements' },
+    { ...off, name: 'recall_off' },
+    { ...on, name: 'recall_on' },
+  ];
+  const stop = async () => {
+    for (const part of started.toReversed()) await part.stop();
+  };
+  return { targets, slow: slow && { ...slow, name: 'slow_model' }, stop };
+}
+
+/** A figure of one target as a share of the floor's in the same repetition; the median of these. */
+export function ofFloor(runs: Runs, name: string, atOnceKey: string, of: (run: Run) => number) {
+  const floor = runs.floor?.[atOnceKey] ?? [];
+  const own = runs[name]?.[atOnceKey] ?? [];
+  return median(own.map((run, index) => of(run) / of(floor[index] ?? run)));
+}
+
+export function summarize(runs: Runs): Record<string, Record<string, Run>> {
+  return Object.fromEntries(
+    Object.entries(runs).map(([name, byConcurrency]) => [
+      name,
+      Object.fromEntries(
+        Object.entries(byConcurrency)
+          .filter(([key]) => key !== 'warm-up')
+          .map(([key, measured]) => [key, medians(measured)]),
+      ),
+    ]),
+  );
+}
