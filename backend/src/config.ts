@@ -10,6 +10,15 @@ const url = (protocol: RegExp, example: string) =>
     blankIsAbsent,
     z.url({ protocol, error: `must be a URL like ${example}` }).optional(),
   );
+const port = z.preprocess(
+  blankIsAbsent,
+  z.coerce
+    .number({ error: 'must be a port number' })
+    .int('must be a port number')
+    .min(0, 'must be at least 0')
+    .max(65_535, 'must be at most 65535')
+    .optional(),
+);
 const integer = (fallback: number, min: number, max: number) =>
   z.preprocess(
     blankIsAbsent,
@@ -77,6 +86,7 @@ export const Environment = z.object({
   RATE_LIMIT_PER_MINUTE: integer(0, 0, 100_000),
   CHAT_RATE_LIMIT_PER_MINUTE: integer(0, 0, 100_000),
   DAILY_TOKEN_BUDGET: integer(0, 0, 2_000_000_000),
+  MAX_CONCURRENT_TURNS: integer(1_000, 1, 100_000),
   SHORT_HISTORY_LIMIT: integer(8, 1, 1_000),
   CONTEXT_TOKEN_BUDGET: integer(16_000, 100, 10_000_000),
   RAG_ENABLED: z.preprocess(
@@ -114,6 +124,7 @@ export const Environment = z.object({
   SUMMARY_IDLE_MINUTES: integer(60, 0, 525_600),
   SUMMARY_SWEEP_SECONDS: integer(30, 1, 3_600),
   REDIS_URL: url(/^rediss?$/, 'redis://host:6379'),
+  WORKER_METRICS_PORT: port,
 });
 
 type Environment = z.infer<typeof Environment>;
@@ -156,6 +167,8 @@ export interface Config {
     chatRatePerMinute: number;
     /** Tokens of one user; 0 is no limit. */
     dailyTokenBudget: number;
+    /** Of this process; what comes beyond is asked to come back. */
+    maxConcurrentTurns: number;
     /** Where a turn looks for memories, and how many it takes; undefined: it does not. */
     recall: { scope: 'session' | 'chat' | 'user'; limit: number } | undefined;
   };
@@ -164,6 +177,8 @@ export interface Config {
   summaries: SummaryConfig;
   /** `undefined`: the queue lives in PostgreSQL. */
   redisUrl: string | undefined;
+  /** Where a worker of its own shows its metrics; undefined: nowhere. */
+  workerMetricsPort: number | undefined;
 }
 
 export interface VectorConfig {
@@ -223,6 +238,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
       ratePerMinute: env.RATE_LIMIT_PER_MINUTE,
       chatRatePerMinute: env.CHAT_RATE_LIMIT_PER_MINUTE,
       dailyTokenBudget: env.DAILY_TOKEN_BUDGET,
+      maxConcurrentTurns: env.MAX_CONCURRENT_TURNS,
       systemPrompt: env.SYSTEM_PROMPT,
       shortHistoryLimit: env.SHORT_HISTORY_LIMIT,
       contextTokenBudget: env.CONTEXT_TOKEN_BUDGET,
@@ -231,6 +247,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     vectors: vectorConfig(env),
     summaries: summaryConfig(env),
     redisUrl: env.REDIS_URL,
+    workerMetricsPort: env.WORKER_METRICS_PORT,
   };
 }
 

@@ -7,6 +7,7 @@ import { prepareDataFolder } from './local/data-folder.ts';
 import { startEmbeddedPostgres } from './local/embedded-postgres.ts';
 import { startTelegramBot } from './local/telegram-bot.ts';
 import { createLogger } from './logger.ts';
+import { createRegistry } from './metrics.ts';
 import { runEntry } from './run-entry.ts';
 import { serveApi } from './serve-api.ts';
 import { serveWorker } from './serve-worker.ts';
@@ -37,10 +38,11 @@ async function start(): Promise<{ stop(): Promise<void> }> {
     }
   };
   try {
-    const api = await serveApi(config, postgres.url, logger);
+    const registry = createRegistry();
+    const api = await serveApi(config, postgres.url, logger, registry);
     opened.push(api);
     if (config.summaries.mode === 'queue') {
-      opened.push(await serveWorker(config, postgres.url, logger));
+      opened.push(await serveWorker(config, postgres.url, logger, registry));
     }
     if (config.hasTelegramBot) {
       const [key] = config.server.apiKeys;

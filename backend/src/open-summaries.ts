@@ -8,6 +8,7 @@ import type { QueueStore } from './jobs/queues.ts';
 import { requestThroughQueue } from './jobs/summary-requests.ts';
 import type { Logger } from './logger.ts';
 import { trySummarizeSession } from './memory/summarize-session.ts';
+import { withRequestId } from './memory/summaries.ts';
 import type { SummaryRequests } from './memory/summaries.ts';
 
 export function queueStore(config: Config, databaseUrl: string): QueueStore {
@@ -41,7 +42,8 @@ export async function openSummaryRequests(
   const summaries = { db, model, logger, settings: config.summaries };
   return {
     mode,
-    request: (sessionId) => trySummarizeSession(summaries, sessionId, closing),
+    request: (sessionId, requestId) =>
+      trySummarizeSession(withRequestId(summaries, requestId), sessionId, closing),
     checkQueue,
     close: () => model.close(),
   };

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
 import type { Server } from 'node:http';
-import { getRequestListener } from '@hono/node-server';
+import { createAdmission } from './chat/admission.ts';
 import type { Chat } from './chat/chat.ts';
+import { showMetrics } from './chat/show-metrics.ts';
 import { drainTurns, startTurnKeeper } from './chat/turn-keeper.ts';
 import { createTurnWaits } from './chat/turn-waits.ts';
 import { createModel } from './clients/create-model.ts';
@@ -10,10 +10,11 @@ import type { Config } from './config.ts';
 import { connect } from './db/connect.ts';
 import { migrateToLatest } from './db/migrate.ts';
 import { createApp } from './http/app.ts';
-import { respondToBrokenRequest } from './http/problem.ts';
+import { createHttpServer, listen } from './http/server.ts';
 import type { Logger } from './logger.ts';
 import { countTokens, MESSAGE_OVERHEAD_TOKENS } from './memory/count-tokens.ts';
 import { startIndexKeeper } from './memory/recall/index-keeper.ts';
+import { createRegistry, createTurnMetrics } from './metrics.ts';
 import { openSummaryRequests } from './open-summaries.ts';
 
 /** Statements are short and none waits for a model, so a few connections carry many turns. */
@@ -33,6 +34,7 @@ export async function serveApi(
   config: Config,
   databaseUrl: string,
   logger: Logger,
+  registry = createRegistry(),
 ): Promise<{ url: string; close: () => Promise<void> }> {
   const applied = await migrateToLatest(databaseUrl);
   if (applied.length > 0) logger.info({ migrations: applied }, 'database migrated');
@@ -53,6 +55,8 @@ export async function serveApi(
     pool,
     model,
     logger,
+    metrics: createTurnMetrics(registry),
+    admission: createAdmission(config.chat.maxConcurrentTurns, pool),
     settings: {
       ...config.chat,
       summaryThreshold: config.summaries.threshold,
@@ -73,26 +77,18 @@ export async function serveApi(
   };
 
   const { host, port, apiKeys } = config.server;
-  const listener = getRequestListener(createApp(chat, { apiKeys }).fetch, {
-    hostname: host,
-    errorHandler: respondToBrokenRequest,
-    // It cuts the connection half a second later, in the middle of the caller's next request.
-    autoCleanupIncoming: false,
-  });
-  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
-  server.listen(port, host);
-  try {
-    await once(server, 'listening');
-  } catch (error) {
+  const app = createApp(chat, { apiKeys, metrics: () => showMetrics(chat, registry) });
+  const server = createHttpServer(app, host);
+  const url = await listen(server, host, port).catch(async (error: unknown) => {
     await closeAll();
     throw error;
-  }
+  });
   const stopKeeper = startTurnKeeper(chat);
   const stopIndexing =
     chat.settings.recall === undefined ? async () => {} : startIndexKeeper(db, logger);
 
   return {
-    url: urlOf(server.address(), host),
+    url,
     async close() {
       const closed = once(server, 'close');
       server.close();
@@ -112,9 +108,4 @@ async function closeConnections(server: Server, closed: Promise<unknown>): Promi
   await closed;
   clearInterval(closeIdle);
   clearTimeout(cut);
-}
-
-function urlOf(address: ReturnType<Server['address']>, host: string): string {
-  const port = typeof address === 'object' ? address?.port : undefined;
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

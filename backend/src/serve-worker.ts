@@ -4,6 +4,7 @@ import { migrateToLatest } from './db/migrate.ts';
 import { openSummaryQueue } from './jobs/queues.ts';
 import { startSummaryWorker } from './jobs/workers.ts';
 import type { Logger } from './logger.ts';
+import { createJobMetrics, createRegistry } from './metrics.ts';
 import { openSummaryModel, queueStore } from './open-summaries.ts';
 
 /** No job holds a connection while its model writes. */
@@ -14,6 +15,7 @@ export async function serveWorker(
   config: Config,
   databaseUrl: string,
   logger: Logger,
+  registry = createRegistry(),
 ): Promise<{ close: () => Promise<void> }> {
   await migrateToLatest(databaseUrl);
   const { db, close: closeDatabase } = connect(databaseUrl, {
@@ -27,7 +29,7 @@ export async function serveWorker(
     store,
     queue,
     { db, model, logger, settings: config.summaries },
-    config.summaries.sweepSeconds * 1_000,
+    { sweepMs: config.summaries.sweepSeconds * 1_000, metrics: createJobMetrics(registry) },
   );
   return {
     async close() {

@@ -1,6 +1,8 @@
 import { loadConfig } from './config.ts';
 import { createLogger } from './logger.ts';
+import { createRegistry } from './metrics.ts';
 import { runEntry } from './run-entry.ts';
+import { serveWorkerMetrics } from './serve-worker-metrics.ts';
 import { serveWorker } from './serve-worker.ts';
 import { StartError } from './start-error.ts';
 
@@ -18,7 +20,15 @@ await runEntry(async () => {
     );
   }
   const logger = createLogger(config.logLevel);
-  const worker = await serveWorker(config, config.databaseUrl, logger);
-  logger.info({ queue: config.redisUrl === undefined ? 'postgres' : 'redis' }, 'worker ready');
-  return { stop: worker.close };
+  const registry = createRegistry();
+  const metrics = await serveWorkerMetrics(config, registry, logger);
+  const worker = await serveWorker(config, config.databaseUrl, logger, registry);
+  const queue = config.redisUrl === undefined ? 'postgres' : 'redis';
+  logger.info({ queue, metrics_url: metrics?.url }, 'worker ready');
+  return {
+    async stop() {
+      await worker.close();
+      metrics?.close();
+    },
+  };
 });

@@ -59,6 +59,10 @@ export function startBackend(
   });
 }
 
+export function startWorker(databaseUrl: string, env: Record<string, string>): Running {
+  return start('backend/src/worker.ts', { DATABASE_URL: databaseUrl, ...env });
+}
+
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -17,12 +17,13 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-export async function setStage(): Promise<Stage> {
+/** `env`: more for the backend. */
+export async function setStage(env: Record<string, string> = {}): Promise<Stage> {
   const database = await createTestDatabase();
   const model = await startFakeModel();
   const port = await freePort();
   const backendUrl = `http://127.0.0.1:${port}`;
-  const backend = startBackend(port, database.url, model.url);
+  const backend = startBackend(port, database.url, model.url, env);
   const started: { telegram: FakeTelegram; bot: Running }[] = [];
   await untilHealthy(backendUrl);
   return {
@@ -30,9 +31,9 @@ export async function setStage(): Promise<Stage> {
     backendUrl,
     backend,
     model,
-    async startBot(env = {}) {
+    async startBot(botEnv = {}) {
       const telegram = await startFakeTelegram();
-      const bot = startBot(telegram.root, backendUrl, env);
+      const bot = startBot(telegram.root, backendUrl, botEnv);
       started.push({ telegram, bot });
       return { telegram, bot };
     },

@@ -3,7 +3,9 @@ import type { Model } from '#src/clients/model.ts';
 import type { Db } from '#src/db/connect.ts';
 import type { TurnLimits } from '#src/db/turn-statements.ts';
 import type { Logger } from '#src/logger.ts';
+import type { TurnMetrics } from '#src/metrics.ts';
 import type { SummaryRequests } from '#src/memory/summaries.ts';
+import type { Admission } from './admission.ts';
 import type { RunningTurn } from './running-turn.ts';
 import type { TurnWaits } from './turn-waits.ts';
 
@@ -23,6 +25,8 @@ export interface Chat {
   pool: Pool;
   model: Model;
   logger: Logger;
+  metrics: TurnMetrics;
+  admission: Admission;
   settings: ChatSettings;
   summaries: SummaryRequests;
   /** The turns that this process works on, by turn id. */

@@ -44,7 +44,7 @@ export async function checkHealth(chat: Chat): Promise<HealthReport> {
 }
 
 /** undefined where it fails or takes too long. */
-async function answered<Answer>(question: Promise<Answer>): Promise<Answer | undefined> {
+export async function answered<Answer>(question: Promise<Answer>): Promise<Answer | undefined> {
   return await Promise.race([
     question.catch(() => undefined),
     sleep(PROBE_TIMEOUT_MS, undefined, { ref: false }),

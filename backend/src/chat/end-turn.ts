@@ -7,10 +7,12 @@ import { asAppError } from '#src/errors.ts';
 import type { ContextLog } from '#src/memory/assemble-context.ts';
 import type { Chat } from './chat.ts';
 import { shuttingDown, stoppedByUser } from './running-turn.ts';
+import type { RunningTurn } from './running-turn.ts';
 
 /** Records why the turn has no reply. Returns the error for the callers. */
 export async function giveUp(
   chat: Chat,
+  { requestId }: RunningTurn,
   claim: Claim,
   log: ContextLog,
   error: unknown,
@@ -21,14 +23,17 @@ export async function giveUp(
     await releaseLeases(chat.db, [held]);
     return problem;
   }
+  const state = problem === stoppedByUser ? 'cancelled' : 'failed';
   await endTurn(chat.db, held, {
-    state: problem === stoppedByUser ? 'cancelled' : 'failed',
+    state,
     errorCode: problem.code,
     error: problem.message,
     context: log,
   });
+  chat.metrics.turns.inc({ outcome: state });
   chat.logger.warn(
     {
+      request_id: requestId,
       turn_id: claim.turn_id,
       session_id: claim.session_id,
       code: problem.code,
@@ -46,13 +51,14 @@ export async function giveUp(
  */
 export async function storeReply(
   chat: Chat,
+  { requestId }: RunningTurn,
   finished: FinishedTurn,
   log: ContextLog,
 ): Promise<string | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       const replyId = await finishTurn(chat.pool, finished, chat.settings);
-      if (replyId !== undefined) logTurn(chat, finished, log);
+      if (replyId !== undefined) tellOf(chat, requestId, finished, log);
       return replyId;
     } catch (error) {
       if (attempt === 3 || asAppError(error).code !== 'database_unavailable') throw error;
@@ -61,17 +67,31 @@ export async function storeReply(
   }
 }
 
-function logTurn(chat: Chat, turn: FinishedTurn, log: ContextLog): void {
-  chat.logger.info(
+function tellOf(
+  { logger, metrics }: Chat,
+  requestId: string | undefined,
+  turn: FinishedTurn,
+  log: ContextLog,
+): void {
+  const promptTokens = turn.promptTokens ?? log.prompt_tokens_estimated;
+  const completionTokens = turn.completionTokens ?? turn.tokens;
+  metrics.turns.inc({ outcome: 'answered' });
+  metrics.modelSeconds.observe(turn.latencyMs / 1_000);
+  metrics.modelTokens.inc({ kind: 'prompt' }, promptTokens);
+  metrics.modelTokens.inc({ kind: 'completion' }, completionTokens);
+  metrics.windowMessages.observe(log.window.messages);
+  metrics.leftOutMessages.inc(log.left_out.messages);
+  logger.info(
     {
+      request_id: requestId,
       turn_id: turn.turnId,
       session_id: turn.sessionId,
       attempt: turn.attempt,
       model: turn.model,
       finish_reason: turn.finishReason,
       latency_ms: turn.latencyMs,
-      prompt_tokens: turn.promptTokens ?? log.prompt_tokens_estimated,
-      completion_tokens: turn.completionTokens ?? turn.tokens,
+      prompt_tokens: promptTokens,
+      completion_tokens: completionTokens,
       window_messages: log.window.messages,
       left_out: log.left_out.messages,
     },

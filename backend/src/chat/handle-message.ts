@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { beginTurn, openTurn } from '#src/db/turn-statements.ts';
 import type { BegunTurn, Claim } from '#src/db/turn-statements.ts';
-import { findTurn, releaseLeases } from '#src/db/turns.ts';
-import { AppError } from '#src/errors.ts';
+import { findRepeatedTurn, findTurn, releaseLeases } from '#src/db/turns.ts';
+import { AppError, asAppError } from '#src/errors.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
 import type { ContextLog } from '#src/memory/assemble-context.ts';
 import { countTokens } from '#src/memory/count-tokens.ts';
+import { overloaded } from './admission.ts';
 import type { Chat, ChatSettings } from './chat.ts';
 import { giveUp, storeReply } from './end-turn.ts';
 import { claimLost, hasCaller, runTurn, shuttingDown } from './running-turn.ts';
@@ -21,6 +22,8 @@ export interface IncomingMessage {
   /** The channel's own id of the message: a repeat of it never makes a second turn. */
   messageId: string | undefined;
   channel: string;
+  /** Goes into every log line that the message leads to. */
+  requestId: string;
 }
 
 /** A caller who is there marks the delivery; after this time the outbox takes it to have crashed. */
@@ -28,7 +31,7 @@ const CALLER_DELIVERS_WITHIN_SECONDS = 60;
 
 /**
  * The turn. Stores the message, and answers it when its place in the chat has come.
- * Rejects with `AppError`: `access_denied`, `rate_limited`, `budget_exhausted`,
+ * Rejects with `AppError`: `access_denied`, `rate_limited`, `budget_exhausted`, `overloaded`,
  * `idempotency_mismatch`, `turn_cancelled`, the model's failures.
  */
 export async function handleMessage(
@@ -36,6 +39,23 @@ export async function handleMessage(
   message: IncomingMessage,
   caller: Caller,
 ): Promise<Reply> {
+  const startedAt = performance.now();
+  const isAdmitted = chat.admission.enter();
+  try {
+    const take = isAdmitted ? takeMessage : repeatOrRefuse;
+    const reply = await take(chat, message, caller);
+    if (reply.replayed) chat.metrics.replays.inc();
+    else chat.metrics.turnSeconds.observe((performance.now() - startedAt) / 1_000);
+    return reply;
+  } catch (error) {
+    chat.metrics.problems.inc({ code: asAppError(error).code });
+    throw error;
+  } finally {
+    if (isAdmitted) chat.admission.leave();
+  }
+}
+
+async function takeMessage(chat: Chat, message: IncomingMessage, caller: Caller): Promise<Reply> {
   if (chat.closing.signal.aborted) throw shuttingDown;
   const requestHash = hashRequest(message);
   const opened = await openTurn(
@@ -51,29 +71,47 @@ export async function handleMessage(
   );
   if (opened.outcome === 'refused') throw refused(opened.pairing_code);
   if (opened.outcome === 'known') {
-    return await repeatTurn(chat, message.chatId, opened.turn_id, requestHash, caller);
+    return await repeatTurn(chat, message, opened.turn_id, caller);
   }
   caller.accepted({ turn_id: opened.turn_id, session_id: opened.session_id });
   const claim = opened.outcome === 'begun' ? { ...opened, text: message.text } : undefined;
   return await runTurn(
     chat,
-    { turnId: opened.turn_id, chatId: message.chatId, attempt: claim?.attempt ?? 0 },
+    {
+      turnId: opened.turn_id,
+      chatId: message.chatId,
+      requestId: message.requestId,
+      attempt: claim?.attempt ?? 0,
+    },
     caller,
     (turn) => answerTurn(chat, turn, claim),
   );
 }
 
+/** Under overload only what makes no new turn is served: a repeat of a message that has its reply, or is being answered here. */
+async function repeatOrRefuse(
+  chat: Chat,
+  message: IncomingMessage,
+  caller: Caller,
+): Promise<Reply> {
+  const mayPass = chat.settings.access === 'open' || isListed(chat.settings, message);
+  const turn = await findRepeatedTurn(chat.db, message, mayPass);
+  const isCheap = turn !== undefined && (turn.isAnswered || chat.running.has(turn.id));
+  if (!isCheap) throw overloaded();
+  return await repeatTurn(chat, message, turn.id, caller);
+}
+
 /** The same message again: its stored reply, the one being written, or a new try after a failure. */
 async function repeatTurn(
   chat: Chat,
-  chatId: string,
+  message: IncomingMessage,
   turnId: string,
-  requestHash: Buffer,
   caller: Caller,
 ): Promise<Reply> {
+  const { chatId, requestId } = message;
   const stored = await findTurn(chat.db, chatId, turnId);
   if (stored === undefined) throw erased();
-  if (!stored.request_hash?.equals(requestHash)) {
+  if (!stored.request_hash?.equals(hashRequest(message))) {
     throw new AppError(
       'idempotency_mismatch',
       'This message_id came before with another text or user; use a new one.',
@@ -82,7 +120,7 @@ async function repeatTurn(
   caller.accepted({ turn_id: turnId, session_id: stored.session_id });
   if (stored.state === 'answered' || stored.state === 'cancelled') return storedReply(stored);
   const retry = stored.state === 'failed';
-  return await runTurn(chat, { turnId, chatId, attempt: undefined }, caller, (turn) =>
+  return await runTurn(chat, { turnId, chatId, requestId, attempt: undefined }, caller, (turn) =>
     answerTurn(chat, turn, undefined, { retry }),
   );
 }
@@ -115,7 +153,7 @@ export async function answerTurn(
     answer = await writeAnswer(chat, turn, prompt);
   } catch (error) {
     if (error === claimLost) return await answerTurn(chat, withoutClaim(turn), undefined);
-    throw await giveUp(chat, claim, log, error);
+    throw await giveUp(chat, turn, claim, log, error);
   }
 
   const tokens = countTokens(answer.text);
@@ -136,10 +174,12 @@ export async function answerTurn(
     spentTokens:
       (answer.promptTokens ?? log.prompt_tokens_estimated) + (answer.completionTokens ?? tokens),
   };
-  const replyId = await storeReply(chat, finished, log);
+  const replyId = await storeReply(chat, turn, finished, log);
   if (replyId === undefined) return await answerTurn(chat, withoutClaim(turn), undefined);
 
-  if (needsSummary(chat, claim, log)) await chat.summaries.request(claim.session_id);
+  if (needsSummary(chat, claim, log)) {
+    await chat.summaries.request(claim.session_id, turn.requestId);
+  }
   return {
     text: answer.text,
     type: 'message',
@@ -157,12 +197,16 @@ async function takePlace(
   turn: RunningTurn,
   retry: boolean,
 ): Promise<(BegunTurn & { outcome: 'begun' }) | undefined> {
+  const startedAt = performance.now();
   try {
     if (turn.attempt === 0) await chat.waits.over(turn.turnId);
     for (let first = true; ; first = false) {
       if (chat.closing.signal.aborted) throw shuttingDown;
       const begun = await beginTurn(chat.pool, turn.turnId, retry && first, chat.settings);
-      if (begun.outcome === 'begun') return begun;
+      if (begun.outcome === 'begun') {
+        chat.metrics.waitSeconds.observe((performance.now() - startedAt) / 1_000);
+        return begun;
+      }
       turn.attempt = begun.outcome === 'waiting' ? turn.attempt : undefined;
       if (begun.outcome === 'ended') return undefined;
       await chat.waits.over(turn.turnId);

@@ -28,6 +28,8 @@ export interface Reply {
 export interface RunningTurn {
   turnId: string;
   chatId: string;
+  /** Of the call that led to it; undefined where a crashed process was asked. */
+  requestId: string | undefined;
   /** The claim it holds: 0 while it waits for its place, undefined where another process holds it. */
   attempt: number | undefined;
   /** Aborting stops the model; the reason is the `AppError` that the callers get. */
@@ -58,7 +60,7 @@ export const shuttingDown = new AppError(
  */
 export async function runTurn(
   chat: Chat,
-  turn: Pick<RunningTurn, 'turnId' | 'chatId' | 'attempt'>,
+  turn: Pick<RunningTurn, 'turnId' | 'chatId' | 'requestId' | 'attempt'>,
   caller: Caller | undefined,
   work: (running: RunningTurn) => Promise<Reply>,
 ): Promise<Reply> {

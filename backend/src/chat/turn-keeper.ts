@@ -61,12 +61,18 @@ async function recoverTurns(chat: Chat): Promise<void> {
     if (chat.running.has(orphan.id)) continue;
     if (orphan.state === 'answering' && orphan.attempts >= MAX_ATTEMPTS) {
       await endTurn(chat.db, { turnId: orphan.id, attempt: orphan.attempts }, gaveUp);
+      chat.metrics.turns.inc({ outcome: 'failed' });
       continue;
     }
     chat.logger.warn({ turn_id: orphan.id, session_id: orphan.session_id }, 'turn taken over');
     runTurn(
       chat,
-      { turnId: orphan.id, chatId: orphan.chat_id, attempt: undefined },
+      {
+        turnId: orphan.id,
+        chatId: orphan.chat_id,
+        requestId: undefined,
+        attempt: undefined,
+      },
       undefined,
       (turn) => answerTurn(chat, turn, undefined),
     ).catch((error: unknown) => {

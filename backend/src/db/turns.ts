@@ -46,6 +46,28 @@ export async function findTurn(
     .executeTakeFirst();
 }
 
+/**
+ * The turn of a message that came before, of a user who may still speak. `mayPass`: nobody has to be
+ * approved.
+ */
+export async function findRepeatedTurn(
+  db: Db,
+  message: { chatId: string; userId: string; messageId: string | undefined },
+  mayPass: boolean,
+): Promise<{ id: string; isAnswered: boolean } | undefined> {
+  if (message.messageId === undefined) return undefined;
+  return await db
+    .selectFrom('turns as t')
+    .leftJoin('users as u', 'u.id', 't.user_id')
+    .select(['t.id', sql<boolean>`t.state in ('answered', 'cancelled')`.as('isAnswered')])
+    .where('t.chat_id', '=', message.chatId)
+    .where('t.client_message_id', '=', message.messageId)
+    .where('t.user_id', '=', message.userId)
+    .where(sql<boolean>`coalesce(u.access, 'unknown') <> 'blocked'`)
+    .where(sql<boolean>`(${mayPass} or u.access = 'approved')`)
+    .executeTakeFirst();
+}
+
 /** Ends an attempt without a reply. False where another attempt has taken over. */
 export async function endTurn(
   db: Db,

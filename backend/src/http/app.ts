@@ -4,6 +4,7 @@ import { requestId } from 'hono/request-id';
 import type { Chat } from '#src/chat/chat.ts';
 import { AppError } from '#src/errors.ts';
 import type { FieldError } from '#src/errors.ts';
+import type { Logger } from '#src/logger.ts';
 import { addAccessRoutes } from './access-routes.ts';
 import { requireApiKey, requireJson, requireLocalHost } from './guards.ts';
 import { addChatRoutes } from './chat-routes.ts';
@@ -11,6 +12,7 @@ import { addDeliveryRoutes } from './delivery-routes.ts';
 import type { HttpEnv } from './env.ts';
 import { addHealthRoute } from './health-route.ts';
 import { addMemoryRoutes } from './memory-routes.ts';
+import { addMetricsRoute } from './metrics-route.ts';
 import { addPage } from './page.ts';
 import { respondWithProblem } from './problem.ts';
 import { logRequest } from './request-log.ts';
@@ -21,21 +23,13 @@ const MAX_BODY_BYTES = 256 * 1024;
 export interface HttpSettings {
   /** Any of these is accepted; none at all means loopback only, without a key. */
   apiKeys: string[];
+  /** In Prometheus's text format. */
+  metrics: () => Promise<string>;
 }
 
 /** The HTTP API: parses, checks, calls the use cases, answers. */
 export function createApp(chat: Chat, settings: HttpSettings): OpenAPIHono<HttpEnv> {
-  const app = new OpenAPIHono<HttpEnv>({
-    defaultHook: (result) => {
-      if (!result.success) throw validationFailed(result.error.issues);
-    },
-  });
-  app.use(requestId(), logRequest(chat.logger));
-  app.onError((error, c) => respondWithProblem(c, error));
-  app.notFound((c) =>
-    respondWithProblem(c, new AppError('not_found', `There is no ${c.req.method} ${c.req.path}.`)),
-  );
-
+  const app = createBareApp(chat.logger);
   addHealthRoute(app, chat);
   if (settings.apiKeys.length === 0) app.use(requireLocalHost);
   addPage(app);
@@ -54,7 +48,30 @@ export function createApp(chat: Chat, settings: HttpSettings): OpenAPIHono<HttpE
   addMemoryRoutes(app, chat);
   addDeliveryRoutes(app, chat);
   addAccessRoutes(app, chat);
+  addMetricsRoute(app, settings.metrics);
   addOpenApiDocument(app);
+  return app;
+}
+
+/** What a worker shows: its metrics, to whom the API would show its own. */
+export function createMetricsApp(settings: HttpSettings, logger: Logger): OpenAPIHono<HttpEnv> {
+  const app = createBareApp(logger);
+  app.use(settings.apiKeys.length > 0 ? requireApiKey(settings.apiKeys) : requireLocalHost);
+  addMetricsRoute(app, settings.metrics);
+  return app;
+}
+
+function createBareApp(logger: Logger): OpenAPIHono<HttpEnv> {
+  const app = new OpenAPIHono<HttpEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw validationFailed(result.error.issues);
+    },
+  });
+  app.use(requestId(), logRequest(logger));
+  app.onError((error, c) => respondWithProblem(c, error));
+  app.notFound((c) =>
+    respondWithProblem(c, new AppError('not_found', `There is no ${c.req.method} ${c.req.path}.`)),
+  );
   return app;
 }
 

@@ -22,6 +22,7 @@ export function addChatRoutes(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
       text: body.text,
       messageId: body.message_id,
       channel: body.channel,
+      requestId: c.var.requestId,
     };
     if (c.req.header('accept')?.includes('text/event-stream')) {
       return await streamReply(c, chat, message);
@@ -92,6 +93,7 @@ const handleRoute = createRoute({
         'validation_failed',
         'rate_limited',
         'budget_exhausted',
+        'overloaded',
         'idempotency_mismatch',
         'turn_cancelled',
         'reply_deleted',

@@ -1,7 +1,10 @@
+import type { ServerResponse } from 'node:http';
 import type { Logger } from '#src/logger.ts';
 
 /** What a request carries through the handlers. */
 export interface HttpEnv {
+  /** As the server hands them in. */
+  Bindings: { outgoing: ServerResponse };
   Variables: {
     requestId: string;
     logger: Logger;

@@ -54,6 +54,12 @@ export function respondToBrokenRequest(error: unknown): Response {
   return problemResponse(known, randomUUID());
 }
 
+/** The same for a connection on which no request could be read. */
+export function problemText(error: AppError): { status: number; text: string } {
+  const problem = toProblem(error, randomUUID());
+  return { status: problem.status, text: JSON.stringify(problem) };
+}
+
 function problemResponse(known: AppError, requestId: string): Response {
   const problem = toProblem(known, requestId);
   const headers = new Headers({ 'content-type': 'application/problem+json' });

@@ -1,10 +1,12 @@
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
+import type { SSEMessage } from 'hono/streaming';
 import type { Chat } from '#src/chat/chat.ts';
 import { handleMessage } from '#src/chat/handle-message.ts';
 import type { IncomingMessage } from '#src/chat/handle-message.ts';
 import type { HttpEnv } from './env.ts';
 import { toProblem } from './problem.ts';
+import { untilTaken } from './stall-guard.ts';
 
 /** Silence longer than this makes some proxies hang up; a comment line breaks it. */
 const KEEP_ALIVE_EVERY_MS = 15_000;
@@ -39,15 +41,16 @@ export async function streamReply(
   }
 
   return streamSSE(c, async (stream) => {
+    const send = (event: SSEMessage) => untilTaken(stream.writeSSE(event), c.env.outgoing);
     const keepAlive = setInterval(() => void stream.write(': waiting\n\n'), KEEP_ALIVE_EVERY_MS);
     try {
-      await stream.writeSSE({ event: 'accepted', data: JSON.stringify(turn) });
+      await send({ event: 'accepted', data: JSON.stringify(turn) });
       let state: string | undefined;
       while (state !== 'ended' || deltas.length > 0) {
         const texts = deltas;
         deltas = [];
         if (texts.length > 0) {
-          await stream.writeSSE({ event: 'delta', data: JSON.stringify({ text: texts.join('') }) });
+          await send({ event: 'delta', data: JSON.stringify({ text: texts.join('') }) });
           continue;
         }
         wake = Promise.withResolvers<void>();
@@ -62,7 +65,7 @@ export async function streamReply(
           data: JSON.stringify(toProblem(error, c.var.requestId)),
         }),
       );
-      await stream.writeSSE(last);
+      await send(last);
     } finally {
       clearInterval(keepAlive);
     }

@@ -15,7 +15,11 @@ export const summaryQueueName = 'summaries';
 export const redisPrefix = 'llm-bot-core';
 
 /** Payloads hold ids; the rows hold the truth. */
-export const SummarizePayload = z.object({ session_id: z.uuid() });
+export const SummarizePayload = z.object({
+  session_id: z.uuid(),
+  /** Of the call that led to it, for the log; none where the sweep did. */
+  request_id: z.string().optional(),
+});
 
 /** Nothing of an ended job stays, so that its id is free for the session's next one. */
 const whenEnded = { removeOnComplete: true, removeOnFail: true };
@@ -32,7 +36,7 @@ export interface SummaryQueue {
   /** False while the queue cannot be reached: what is added then would wait in memory. */
   isReady: () => boolean;
   /** One job a session at a time: a second one is not added. */
-  enqueueSummary: (sessionId: string) => Promise<void>;
+  enqueueSummary: (sessionId: string, requestId?: string) => Promise<void>;
   /** The same, also where an outage left something in the way that looks like a job. Resolves with how many had none. */
   enqueueForgotten: (sessionIds: string[]) => Promise<number>;
   /** Can be repeated: makes the schedule anew where it is gone, and else changes nothing. */
@@ -50,10 +54,10 @@ export async function openSummaryQueue(store: QueueStore, logger: Logger): Promi
   queue.getBackend().on('ready', outage.worked);
   if (store.backend === 'postgres') await queue.waitUntilReady();
 
-  const enqueueSummary = async (sessionId: string) => {
+  const enqueueSummary = async (sessionId: string, requestId?: string) => {
     const options = { ...summarizeOptions, jobId: sessionId };
     try {
-      await queue.add('summarize', { session_id: sessionId }, options);
+      await queue.add('summarize', { session_id: sessionId, request_id: requestId }, options);
       outage.worked();
     } catch (error) {
       outage.failed(error);

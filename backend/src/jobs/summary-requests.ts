@@ -11,11 +11,11 @@ export function requestThroughQueue(queue: SummaryQueue): SummaryRequests {
   const onTheWay = new Set<string>();
   return {
     mode: 'queue',
-    async request(sessionId) {
+    async request(sessionId, requestId) {
       if (!queue.isReady() || onTheWay.has(sessionId) || onTheWay.size >= MAX_ON_THE_WAY) return;
       onTheWay.add(sessionId);
       queue
-        .enqueueSummary(sessionId)
+        .enqueueSummary(sessionId, requestId)
         // The queue has logged it, and the sweep makes up for it.
         .catch(() => {})
         .finally(() => onTheWay.delete(sessionId));

@@ -4,6 +4,8 @@ import { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asAppError } from '#src/errors.ts';
 import { noteSummaryFailure, summarizeSession } from '#src/memory/summarize-session.ts';
+import type { JobMetrics } from '#src/metrics.ts';
+import { withRequestId } from '#src/memory/summaries.ts';
 import type { Summaries } from '#src/memory/summaries.ts';
 import { sweepSessions } from '#src/memory/sweep-sessions.ts';
 import { createOutageLog } from './outage-log.ts';
@@ -29,13 +31,15 @@ export async function startSummaryWorker(
   store: QueueStore,
   queue: SummaryQueue,
   summaries: Summaries,
-  sweepMs: number,
+  { sweepMs, metrics }: { sweepMs: number; metrics: JobMetrics },
 ): Promise<{ close: () => Promise<void> }> {
   const stop = { closing: new AbortController(), cutOff: new AbortController() };
   const { worker, disconnect } = openWorker(store, (job) =>
-    job.name === 'sweep'
-      ? sweepSessions(summaries, queue.enqueueForgotten)
-      : summarize(job, summaries, stop),
+    counted(metrics, job.name === 'sweep' ? 'sweep' : 'summarize', () =>
+      job.name === 'sweep'
+        ? sweepSessions(summaries, queue.enqueueForgotten)
+        : summarize(job, summaries, stop),
+    ),
   );
   const outage = createOutageLog(summaries.logger, "the worker's queue");
   worker.on('error', outage.failed);
@@ -68,10 +72,28 @@ interface Stop {
   cutOff: AbortController;
 }
 
-async function summarize(job: Job, summaries: Summaries, stop: Stop): Promise<void> {
+async function counted(
+  { jobs, jobSeconds }: JobMetrics,
+  job: string,
+  work: () => Promise<void>,
+): Promise<void> {
+  const stopClock = jobSeconds.startTimer({ job });
+  try {
+    await work();
+    jobs.inc({ job, outcome: 'completed' });
+  } catch (error) {
+    jobs.inc({ job, outcome: 'failed' });
+    throw error;
+  } finally {
+    stopClock();
+  }
+}
+
+async function summarize(job: Job, all: Summaries, stop: Stop): Promise<void> {
   const payload = SummarizePayload.safeParse(job.data);
   if (!payload.success) throw new UnrecoverableError(`no such payload: ${payload.error.message}`);
-  const sessionId = payload.data.session_id;
+  const { session_id: sessionId, request_id: requestId } = payload.data;
+  const summaries = withRequestId(all, requestId);
   try {
     await summarizeWhenModelAnswers(summaries, sessionId, stop);
   } catch (error) {

@@ -21,12 +21,18 @@ export interface Summaries {
   };
 }
 
+/** The same, with the request that led to it in every log line. */
+export function withRequestId(summaries: Summaries, requestId: string | undefined): Summaries {
+  if (requestId === undefined) return summaries;
+  return { ...summaries, logger: summaries.logger.child({ request_id: requestId }) };
+}
+
 /** How the chat asks for a summary, whichever way it is then written. */
 export interface SummaryRequests {
   /** Queued: somewhere else, soon. Inline: before the promise resolves. */
   mode: 'queue' | 'inline' | 'off';
-  /** Never rejects, and in the queue's mode never waits for the queue. */
-  request: (sessionId: string) => Promise<void>;
+  /** Never rejects, and in the queue's mode never waits for the queue. `requestId`: what led to it, for the log. */
+  request: (sessionId: string, requestId?: string) => Promise<void>;
   /** null where there is no queue. Never rejects. */
   checkQueue: () => Promise<QueueHealth | null>;
 }

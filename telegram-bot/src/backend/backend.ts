@@ -14,6 +14,8 @@ export interface Turn {
   userId: string;
   text: string;
   messageId: string;
+  /** Goes into the log lines of the bot, the backend and its jobs. */
+  requestId: string;
 }
 
 export const Delivery = z.object({
@@ -75,7 +77,7 @@ export function createBackend(
         message_id: turn.messageId,
         channel: CHANNEL,
       };
-      const headers = { accept: 'text/event-stream' };
+      const headers = { accept: 'text/event-stream', 'x-request-id': turn.requestId };
       const response = await http.send('POST', '/v1/chat/handle', { body, headers, signal });
       yield* readTurnEvents(response);
     },

@@ -56,7 +56,7 @@ export function createBackendHttp(
       trouble(undefined);
       return response;
     } catch (error) {
-      if (error instanceof BackendUnavailable) trouble(error.message);
+      if (error instanceof BackendUnavailable && !error.isBusy) trouble(error.message);
       throw error;
     }
   }

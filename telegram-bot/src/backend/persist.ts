@@ -5,7 +5,7 @@ const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
 
 /**
- * Makes a call that may be repeated, until the backend has answered it. Rejects with its
+ * Makes a call that may be repeated, no sooner than the backend asks for, until the backend has answered it. Rejects with its
  * `BackendProblem`; with `BackendUnavailable` only after `patienceMs`, or when `stop` aborts.
  */
 export async function persist<T>(
@@ -18,8 +18,9 @@ export async function persist<T>(
       return await call();
     } catch (error) {
       if (!(error instanceof BackendUnavailable)) throw error;
-      if (stop?.aborted || Date.now() + pause > deadline) throw error;
-      await sleep(pause, undefined, { signal: stop }).catch(() => {});
+      const wait = Math.max(pause, (error.retryAfterSeconds ?? 0) * 1_000);
+      if (stop?.aborted || Date.now() + wait > deadline) throw error;
+      await sleep(wait, undefined, { signal: stop }).catch(() => {});
     }
   }
 }

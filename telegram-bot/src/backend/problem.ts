@@ -26,14 +26,25 @@ export class BackendProblem extends Error {
 
 /** It cannot do it now, or did not say whether it did: the same call can be made again. */
 export class BackendUnavailable extends Error {
-  constructor(reason: string, options?: ErrorOptions) {
+  /** How long it asks to be left alone. */
+  readonly retryAfterSeconds: number | undefined;
+  /** It is there, and takes others' calls meanwhile. */
+  readonly isBusy: boolean;
+
+  constructor(
+    reason: string,
+    options?: ErrorOptions & { retryAfterSeconds?: number; isBusy?: boolean },
+  ) {
     super(reason, options);
     this.name = 'BackendUnavailable';
+    this.retryAfterSeconds = options?.retryAfterSeconds;
+    this.isBusy = options?.isBusy ?? false;
   }
 }
 
 /** Codes that pass by themselves, or when the operator mends the configuration. */
 const passing: Record<string, string> = {
+  overloaded: 'it has too much to do',
   shutting_down: 'it is shutting down',
   database_unavailable: 'its database cannot be reached',
   unauthorized: 'it refuses the key; set BACKEND_API_KEY to one of its API_KEY',
@@ -47,5 +58,10 @@ export function toBackendError(
 ): BackendProblem | BackendUnavailable {
   const problem = new BackendProblem(body);
   const reason = passing[body.code];
-  return reason === undefined ? problem : new BackendUnavailable(reason, { cause: problem });
+  if (reason === undefined) return problem;
+  return new BackendUnavailable(reason, {
+    cause: problem,
+    retryAfterSeconds: body.retry_after,
+    isBusy: body.code === 'overloaded',
+  });
 }

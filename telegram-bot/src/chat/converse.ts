@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Turn, TurnEvent } from '#src/backend/backend.ts';
 import { persist } from '#src/backend/persist.ts';
 import { BackendProblem, BackendUnavailable } from '#src/backend/problem.ts';
@@ -37,14 +38,17 @@ export async function converse(
 ): Promise<'taken' | 'mismatch'> {
   const last = words.at(-1);
   if (last === undefined) return 'taken';
-  const turn = { chatId: last.chat, userId: last.userId, text, messageId };
+  const turn = { chatId: last.chat, userId: last.userId, text, messageId, requestId: randomUUID() };
   try {
     const events = await persist(() => open(chat, turn), { stop: chat.stop });
     chat.background.run('answer', answer(chat, turn, last, events));
   } catch (error) {
     if (!(error instanceof BackendProblem)) throw error;
     if (error.code === 'idempotency_mismatch') return 'mismatch';
-    chat.logger.info({ chat_id: last.chat, code: error.code }, 'turn refused');
+    chat.logger.info(
+      { chat_id: last.chat, request_id: turn.requestId, code: error.code },
+      'turn refused',
+    );
     await explain(chat, last, error);
   }
   return 'taken';
@@ -78,6 +82,7 @@ async function answer(
       reply.delivery === 'pending' &&
       (await deliver(chat, {
         id: reply.reply_message_id,
+        requestId: turn.requestId,
         text: reply.text,
         place,
         texts,

@@ -16,6 +16,8 @@ import { replacePreview } from './replace-preview.ts';
 export interface Answer {
   /** The backend's id of it. */
   id: string;
+  /** Of the turn it answers, for the log; the outbox does not know it. */
+  requestId?: string;
   text: string;
   place: Place;
   texts: Texts;
@@ -96,6 +98,7 @@ async function conclude(chat: Chat, answer: Answer, outcome: Outcome<number>): P
   chat.logger.info(
     {
       chat_id: chatKey(answer.place),
+      request_id: answer.requestId,
       reply_message_id: id,
       outcome: outcome.kind,
       reason: outcome.kind === 'done' ? undefined : outcome.reason,
