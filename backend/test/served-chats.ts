@@ -22,7 +22,14 @@ export interface ServedChats {
 /** The API on a database of its own, with workers as they are asked for. */
 export async function serveChats(changes: Record<string, string>): Promise<ServedChats> {
   const database = await createTestDatabase();
-  const environment = { LOG_LEVEL: 'silent', PORT: '0', SUMMARY_SWEEP_SECONDS: '1', ...changes };
+  const environment = {
+    LOG_LEVEL: 'silent',
+    PORT: '0',
+    SUMMARY_SWEEP_SECONDS: '1',
+    // Summaries are looked at here; what is recalled would put other messages' words into a prompt.
+    RAG_ENABLED: 'false',
+    ...changes,
+  };
   const config = loadConfig(environment);
   const logger = createLogger(config.logLevel);
   const api = await serveApi(config, database.url, logger);

@@ -36,7 +36,6 @@ beforeAll(async () => {
     SUMMARY_NEW_MESSAGES_LIMIT: '20',
     SUMMARY_MAX_TOKENS: '100000',
     CONTEXT_TOKEN_BUDGET: '1000000',
-    RAG_ENABLED: 'false',
   });
 });
 

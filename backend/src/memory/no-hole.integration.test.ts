@@ -27,7 +27,6 @@ beforeAll(async () => {
     SUMMARY_NEW_MESSAGES_LIMIT: '16',
     SUMMARY_MAX_TOKENS: '100000',
     CONTEXT_TOKEN_BUDGET: '1000000',
-    RAG_ENABLED: 'false',
   });
   await chats.startWorker();
 });
