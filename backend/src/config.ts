@@ -47,6 +47,7 @@ export const Environment = z.object({
   PORT: integer(8080, 0, 65_535),
   HOST: z.preprocess(blankIsAbsent, z.string().trim().default('127.0.0.1')),
   API_KEY: list,
+  DESK_API_KEY: text,
   DATA_DIR: z.preprocess(blankIsAbsent, z.string().trim().default('.data')),
   DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@host:5432/name'),
   BOT_TOKEN: text,
@@ -142,7 +143,13 @@ export type ModelConfig =
     };
 
 export interface Config {
-  server: { host: string; port: number; apiKeys: string[] };
+  server: {
+    host: string;
+    port: number;
+    apiKeys: string[];
+    /** The operators' panel's own; it opens what operators do there, and nothing else. */
+    deskApiKey: string | undefined;
+  };
   /** `undefined`: run the embedded PostgreSQL in `dataDir`. */
   databaseUrl: string | undefined;
   dataDir: string;
@@ -224,7 +231,12 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   const problems = crossChecks(env);
   if (problems.length > 0) throw new ConfigError(problems);
   return {
-    server: { host: env.HOST, port: env.PORT, apiKeys: env.API_KEY },
+    server: {
+      host: env.HOST,
+      port: env.PORT,
+      apiKeys: env.API_KEY,
+      deskApiKey: env.DESK_API_KEY,
+    },
     databaseUrl: env.DATABASE_URL,
     dataDir: env.DATA_DIR,
     logLevel: env.LOG_LEVEL,
@@ -267,6 +279,9 @@ function crossChecks(env: Environment): string[] {
     problems.push(
       `HOST: ${env.HOST} can be reached from other machines; set API_KEY to a secret of your own, or HOST to 127.0.0.1`,
     );
+  }
+  if (env.DESK_API_KEY !== undefined && env.API_KEY.includes(env.DESK_API_KEY)) {
+    problems.push('DESK_API_KEY: must not be one of API_KEY; it opens less than they do');
   }
   if (env.LLM_BASE_URL !== undefined && env.LLM_MODEL === undefined) {
     problems.push('LLM_MODEL: must name the model that LLM_BASE_URL serves');

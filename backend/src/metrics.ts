@@ -17,7 +17,7 @@ export function createTurnMetrics(registry: Registry) {
   return {
     turns: new Counter({
       name: 'llmbot_turns_total',
-      help: 'Turns that ended here, by outcome: answered, failed, cancelled.',
+      help: 'Turns that ended here, by outcome: answered, silenced, failed, cancelled.',
       labelNames: ['outcome'],
       registers,
     }),

@@ -7,9 +7,9 @@ import { openSummaryQueue } from './jobs/queues.ts';
 import type { QueueStore } from './jobs/queues.ts';
 import { requestThroughQueue } from './jobs/summary-requests.ts';
 import type { Logger } from './logger.ts';
-import { trySummarizeSession } from './memory/summarize-session.ts';
 import { withRequestId } from './memory/summaries.ts';
 import type { SummaryRequests } from './memory/summaries.ts';
+import { tryToWorkOnSession } from './memory/work-on-session.ts';
 
 export function queueStore(config: Config, databaseUrl: string): QueueStore {
   return config.redisUrl === undefined
@@ -43,7 +43,7 @@ export async function openSummaryRequests(
   return {
     mode,
     request: (sessionId, requestId) =>
-      trySummarizeSession(withRequestId(summaries, requestId), sessionId, closing),
+      tryToWorkOnSession(withRequestId(summaries, requestId), sessionId, closing),
     checkQueue,
     close: () => model.close(),
   };

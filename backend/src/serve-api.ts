@@ -76,8 +76,9 @@ export async function serveApi(
     await close();
   };
 
-  const { host, port, apiKeys } = config.server;
-  const app = createApp(chat, { apiKeys, metrics: () => showMetrics(chat, registry) });
+  const { host, port, apiKeys, deskApiKey } = config.server;
+  const metrics = () => showMetrics(chat, registry);
+  const app = createApp(chat, { apiKeys, deskApiKey, metrics });
   const server = createHttpServer(app, host);
   const url = await listen(server, host, port).catch(async (error: unknown) => {
     await closeAll();

@@ -66,8 +66,25 @@ export async function markDelivery(
     .where('role', '=', 'assistant')
     .where('delivery_state', 'in', mayFollow[mark.state])
     .executeTakeFirst();
-  if (marked.numUpdatedRows > 0n) return;
+  if (marked.numUpdatedRows === 0n) throw await refusal(db, messageId, mark.state);
+}
 
+/**
+ * Sends a message again that was not sent, or perhaps: somebody has decided so.
+ * Rejects with `not_found`, or `delivery_conflict` where it is in another state.
+ */
+export async function retryDelivery(db: Db, messageId: string): Promise<void> {
+  const retried = await db
+    .updateTable('messages')
+    .set({ delivery_state: 'pending', delivery_due_at: dueAfter('pending'), delivery_error: null })
+    .where('id', '=', messageId)
+    .where('role', '=', 'assistant')
+    .where('delivery_state', 'in', ['uncertain', 'failed'])
+    .executeTakeFirst();
+  if (retried.numUpdatedRows === 0n) throw await refusal(db, messageId, 'pending');
+}
+
+async function refusal(db: Db, messageId: string, state: DeliveryMark): Promise<AppError> {
   const message = await db
     .selectFrom('messages')
     .select('delivery_state')
@@ -75,11 +92,11 @@ export async function markDelivery(
     .where('role', '=', 'assistant')
     .executeTakeFirst();
   if (message === undefined) {
-    throw new AppError('not_found', `There is no assistant message ${messageId}.`);
+    return new AppError('not_found', `There is no assistant message ${messageId}.`);
   }
-  throw new AppError(
+  return new AppError(
     'delivery_conflict',
-    `The message is ${message.delivery_state ?? 'not to be delivered'}: it cannot become ${mark.state}.`,
+    `The message is ${message.delivery_state ?? 'not to be delivered'}: it cannot become ${state}.`,
   );
 }
 

@@ -3,34 +3,21 @@ import type { Transaction } from 'kysely';
 import { retryOnLockConflict } from '#src/db/retry-on-lock-conflict.ts';
 import type { DB } from '#src/db/tables.ts';
 import type { Chat } from './chat.ts';
+import { countRows, findOfChat, findOfUser } from './footprint.ts';
+import type { Footprint, RowsByTable } from './footprint.ts';
 import { stopAnswer } from './stop-answer.ts';
 
-/** How many rows were erased, by table. */
-export interface ForgottenRows {
-  chat_sessions: number;
-  messages: number;
-  conversation_summaries: number;
-  turns: number;
-  embeddings: number;
-  users: number;
-}
-
-/** Erases everything that is kept of a chat; a running answer is stopped and kept nowhere. */
-export async function forgetChat(chat: Chat, chatId: string): Promise<ForgottenRows> {
+/**
+ * Erases everything that is kept of a chat; a running answer is stopped and kept nowhere.
+ * Returns how many rows were erased, by table.
+ */
+export async function forgetChat(chat: Chat, chatId: string): Promise<RowsByTable> {
   await stopAnswer(chat, chatId);
   return await inTransaction(chat, async (tx) => {
-    const sessions = await tx
-      .selectFrom('chat_sessions')
-      .select('id')
-      .where('chat_id', '=', chatId)
-      .orderBy('id')
-      .forUpdate()
-      .execute();
+    await sql`
+      select from chat_sessions where chat_id = ${chatId} order by id for update`.execute(tx);
     await tx.deleteFrom('rates').where('subject', '=', `chat:${chatId}`).execute();
-    return await deleteSessions(
-      tx,
-      sessions.map((session) => session.id),
-    );
+    return await erase(tx, await findOfChat(tx, chatId));
   });
 }
 
@@ -39,22 +26,23 @@ export async function forgetChat(chat: Chat, chatId: string): Promise<ForgottenR
  * sessions shared with others, the user's turns, and the summaries, because they tell of them
  * (the next ones are written from what is left). A block stays: it is the operator's.
  */
-export async function forgetUser(chat: Chat, userId: string): Promise<ForgottenRows> {
+export async function forgetUser(chat: Chat, userId: string): Promise<RowsByTable> {
   return await inTransaction(chat, async (tx) => {
-    const sessions = await lockSessionsOf(tx, userId);
-    const own = await deleteSessions(
-      tx,
-      sessions.filter((session) => !session.shared).map((session) => session.id),
-    );
-    const shared = sessions.filter((session) => session.shared).map((session) => session.id);
-    const rows = addRows(own, await deleteUserFromSessions(tx, userId, shared));
-    const users = await tx
+    // Looked at in a further statement: one that waited for a lock would tell who spoke before the wait.
+    await sql`
+      select from chat_sessions
+      where user_id = ${userId} or id in (select session_id from turns where user_id = ${userId})
+      order by id for update`.execute(tx);
+    const footprint = await findOfUser(tx, userId);
+    const rows = await erase(tx, footprint);
+    await eraseFromShared(tx, userId, footprint.sharedIds);
+    await tx
       .deleteFrom('users')
       .where('id', '=', userId)
       .where('access', '<>', 'blocked')
-      .executeTakeFirst();
+      .execute();
     await tx.deleteFrom('rates').where('subject', '=', `user:${userId}`).execute();
-    return { ...rows, users: Number(users.numDeletedRows) };
+    return rows;
   });
 }
 
@@ -65,44 +53,15 @@ async function inTransaction<Result>(
   return await retryOnLockConflict(() => chat.db.transaction().execute(work));
 }
 
-/** Locks first, looks in a second statement: one that waited for a lock would tell who spoke before the wait. */
-async function lockSessionsOf(
-  tx: Transaction<DB>,
-  userId: string,
-): Promise<{ id: string; shared: boolean }[]> {
-  const { rows: locked } = await sql<{ id: string }>`
-    select id from chat_sessions
-    where user_id = ${userId} or id in (select session_id from turns where user_id = ${userId})
-    order by id for update`.execute(tx);
-  const ids = locked.map((session) => session.id);
-  const { rows } = await sql<{ id: string; shared: boolean }>`
-    select s.id, exists (
-        select from turns t where t.session_id = s.id and t.user_id <> ${userId}) as shared
-    from unnest(${ids}::uuid[]) as s (id)`.execute(tx);
+/** Erases the sessions that go whole; returns what there is of the footprint altogether. */
+async function erase(tx: Transaction<DB>, footprint: Footprint): Promise<RowsByTable> {
+  const rows = await countRows(tx, footprint);
+  await sql`delete from chat_sessions where id = any(${footprint.sessionIds}::uuid[])`.execute(tx);
   return rows;
 }
 
-async function deleteSessions(tx: Transaction<DB>, ids: string[]): Promise<ForgottenRows> {
-  const { rows } = await sql<Omit<ForgottenRows, 'users'>>`
-    with ids as (select unnest(${ids}::uuid[]) as id)
-    select (select count(*)::integer from ids) as chat_sessions,
-      (select count(*)::integer from messages where session_id in (select id from ids)) as messages,
-      (select count(*)::integer from conversation_summaries
-        where session_id in (select id from ids)) as conversation_summaries,
-      (select count(*)::integer from turns where session_id in (select id from ids)) as turns,
-      (select count(*)::integer from embeddings where session_id in (select id from ids)) as embeddings`.execute(
-    tx,
-  );
-  await sql`delete from chat_sessions where id = any(${ids}::uuid[])`.execute(tx);
-  return { ...nothing, ...rows[0] };
-}
-
-async function deleteUserFromSessions(
-  tx: Transaction<DB>,
-  userId: string,
-  ids: string[],
-): Promise<ForgottenRows> {
-  if (ids.length === 0) return nothing;
+async function eraseFromShared(tx: Transaction<DB>, userId: string, ids: string[]): Promise<void> {
+  if (ids.length === 0) return;
   const turns = await tx
     .deleteFrom('turns')
     .where('session_id', 'in', ids)
@@ -112,47 +71,11 @@ async function deleteUserFromSessions(
   const messageIds = turns
     .flatMap((turn) => [turn.user_message_id, turn.reply_message_id])
     .filter((id) => id !== null);
-  const { rows: embeddings } = await sql`
-    delete from embeddings where message_id = any(${messageIds}::bigint[]) returning id`.execute(
-    tx,
-  );
-  const { rows: messages } = await sql`
-    delete from messages where id = any(${messageIds}::bigint[]) returning id`.execute(tx);
-  const summaries = await tx
-    .deleteFrom('conversation_summaries')
-    .where('session_id', 'in', ids)
-    .returning('id')
-    .execute();
+  await sql`delete from embeddings where message_id = any(${messageIds}::bigint[])`.execute(tx);
+  await sql`delete from messages where id = any(${messageIds}::bigint[])`.execute(tx);
+  await tx.deleteFrom('conversation_summaries').where('session_id', 'in', ids).execute();
   await sql`
     update chat_sessions s set user_id =
       (select t.user_id from turns t where t.session_id = s.id order by t.id limit 1)
     where s.id = any(${ids}::uuid[]) and s.user_id = ${userId}`.execute(tx);
-  return {
-    chat_sessions: 0,
-    messages: messages.length,
-    conversation_summaries: summaries.length,
-    turns: turns.length,
-    embeddings: embeddings.length,
-    users: 0,
-  };
-}
-
-const nothing: ForgottenRows = {
-  chat_sessions: 0,
-  messages: 0,
-  conversation_summaries: 0,
-  turns: 0,
-  embeddings: 0,
-  users: 0,
-};
-
-function addRows(a: ForgottenRows, b: ForgottenRows): ForgottenRows {
-  return {
-    chat_sessions: a.chat_sessions + b.chat_sessions,
-    messages: a.messages + b.messages,
-    conversation_summaries: a.conversation_summaries + b.conversation_summaries,
-    turns: a.turns + b.turns,
-    embeddings: a.embeddings + b.embeddings,
-    users: a.users + b.users,
-  };
 }

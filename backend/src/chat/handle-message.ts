@@ -2,16 +2,16 @@ import { createHash } from 'node:crypto';
 import { beginTurn, openTurn } from '#src/db/turn-statements.ts';
 import type { BegunTurn, Claim } from '#src/db/turn-statements.ts';
 import { findRepeatedTurn, findTurn, releaseLeases } from '#src/db/turns.ts';
+import type { StoredTurn } from '#src/db/turns.ts';
 import { AppError, asAppError } from '#src/errors.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
-import type { ContextLog } from '#src/memory/assemble-context.ts';
 import { countTokens } from '#src/memory/count-tokens.ts';
 import { overloaded } from './admission.ts';
 import type { Chat, ChatSettings } from './chat.ts';
 import { giveUp, storeReply } from './end-turn.ts';
 import { claimLost, hasCaller, runTurn, shuttingDown } from './running-turn.ts';
 import type { Caller, Reply, RunningTurn } from './running-turn.ts';
-import { erased, readReply, storedReply } from './stored-reply.ts';
+import { erased, readReply, silence, storedReply } from './stored-reply.ts';
 import { writeAnswer } from './write-answer.ts';
 import type { Answer } from './write-answer.ts';
 
@@ -45,7 +45,8 @@ export async function handleMessage(
     const take = isAdmitted ? takeMessage : repeatOrRefuse;
     const reply = await take(chat, message, caller);
     if (reply.replayed) chat.metrics.replays.inc();
-    else chat.metrics.turnSeconds.observe((performance.now() - startedAt) / 1_000);
+    else if (reply.type === 'message')
+      chat.metrics.turnSeconds.observe((performance.now() - startedAt) / 1_000);
     return reply;
   } catch (error) {
     chat.metrics.problems.inc({ code: asAppError(error).code });
@@ -73,12 +74,19 @@ async function takeMessage(chat: Chat, message: IncomingMessage, caller: Caller)
   if (opened.outcome === 'known') {
     return await repeatTurn(chat, message, opened.turn_id, caller);
   }
-  caller.accepted({ turn_id: opened.turn_id, session_id: opened.session_id });
+  const { turn_id, session_id } = opened;
+  if (opened.outcome === 'silenced') {
+    caller.accepted({ turn_id, session_id, silent: true });
+    chat.metrics.turns.inc({ outcome: 'silenced' });
+    if (isPastThreshold(chat, opened)) await chat.summaries.request(session_id, message.requestId);
+    return silence(session_id, turn_id, false);
+  }
+  caller.accepted({ turn_id, session_id });
   const claim = opened.outcome === 'begun' ? { ...opened, text: message.text } : undefined;
   return await runTurn(
     chat,
     {
-      turnId: opened.turn_id,
+      turnId: turn_id,
       chatId: message.chatId,
       requestId: message.requestId,
       attempt: claim?.attempt ?? 0,
@@ -101,6 +109,9 @@ async function repeatOrRefuse(
   return await repeatTurn(chat, message, turn.id, caller);
 }
 
+/** A failure is no end: its message may be tried again. */
+const ended = new Set<StoredTurn['state']>(['answered', 'silenced', 'cancelled']);
+
 /** The same message again: its stored reply, the one being written, or a new try after a failure. */
 async function repeatTurn(
   chat: Chat,
@@ -117,8 +128,9 @@ async function repeatTurn(
       'This message_id came before with another text or user; use a new one.',
     );
   }
-  caller.accepted({ turn_id: turnId, session_id: stored.session_id });
-  if (stored.state === 'answered' || stored.state === 'cancelled') return storedReply(stored);
+  const silent = stored.state === 'silenced' ? { silent: true as const } : {};
+  caller.accepted({ turn_id: turnId, session_id: stored.session_id, ...silent });
+  if (ended.has(stored.state)) return storedReply(stored);
   const retry = stored.state === 'failed';
   return await runTurn(chat, { turnId, chatId, requestId, attempt: undefined }, caller, (turn) =>
     answerTurn(chat, turn, undefined, { retry }),
@@ -177,7 +189,9 @@ export async function answerTurn(
   const replyId = await storeReply(chat, turn, finished, log);
   if (replyId === undefined) return await answerTurn(chat, withoutClaim(turn), undefined);
 
-  if (needsSummary(chat, claim, log)) {
+  const reply = 1;
+  // Whatever did not fit into the prompt cannot wait.
+  if (isPastThreshold(chat, claim.memory, reply) || log.left_out.messages > 0) {
     await chat.summaries.request(claim.session_id, turn.requestId);
   }
   return {
@@ -240,11 +254,11 @@ function hashRequest(message: IncomingMessage): Buffer {
   return createHash('sha256').update(`${message.userId}\0${message.text}`).digest();
 }
 
-/** The counter is as the turn read it, and its reply was added since; whatever did not fit into the prompt cannot wait. */
-function needsSummary(chat: Chat, { memory }: Claim, log: ContextLog): boolean {
-  const reply = 1;
-  return (
-    memory.messages_since_summary + reply >= chat.settings.summaryThreshold ||
-    log.left_out.messages > 0
-  );
+/** The counter is as the turn read it; `added` have come since. */
+function isPastThreshold(
+  chat: Chat,
+  counter: { messages_since_summary: number },
+  added = 0,
+): boolean {
+  return counter.messages_since_summary + added >= chat.settings.summaryThreshold;
 }

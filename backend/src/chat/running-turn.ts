@@ -4,25 +4,38 @@ import type { Chat } from './chat.ts';
 
 /** Someone who waits for a turn's reply. Hanging up does not stop the turn. */
 export interface Caller {
-  /** Called once, as soon as the turn is durably stored. */
-  accepted: (turn: { turn_id: string; session_id: string }) => void;
+  /** Called once, as soon as the turn is durably stored. `silent`: it is known to get no reply. */
+  accepted: (turn: { turn_id: string; session_id: string; silent?: true }) => void;
   /** Where given, the answer is streamed: called with each piece of text. */
   delta?: (text: string) => void;
   /** Aborts when the caller hangs up. */
   signal: AbortSignal;
 }
 
-/** The answer to `POST /v1/chat/handle`. */
-export interface Reply {
-  text: string;
-  type: 'message';
+interface AnyReply {
   session_id: string;
   turn_id: string;
-  reply_message_id: string;
   /** True where this call made no model call of its own. */
   replayed: boolean;
+}
+
+interface MessageReply extends AnyReply {
+  type: 'message';
+  text: string;
+  reply_message_id: string;
   delivery: DeliveryState;
 }
+
+/** An operator holds the chat: the message is kept, and the bot says nothing. */
+interface Silence extends AnyReply {
+  type: 'silence';
+  text: '';
+  reply_message_id: null;
+  delivery: null;
+}
+
+/** The answer to `POST /v1/chat/handle`. */
+export type Reply = MessageReply | Silence;
 
 /** A turn that this process answers, or waits for. */
 export interface RunningTurn {

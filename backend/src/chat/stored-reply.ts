@@ -15,6 +15,7 @@ export async function readReply(chat: Chat, turn: RunningTurn): Promise<Reply> {
 
 /** The reply of a turn that has ended; throws what its callers were told where it has none. */
 export function storedReply(turn: StoredTurn): Reply {
+  if (turn.state === 'silenced') return silence(turn.session_id, turn.id, true);
   if (turn.state === 'cancelled') throw stoppedByUser;
   if (turn.error_code === 'budget_exhausted') throw budgetExhausted();
   if (turn.state === 'failed') {
@@ -34,6 +35,18 @@ export function storedReply(turn: StoredTurn): Reply {
     reply_message_id: turn.reply_message_id,
     replayed: true,
     delivery: turn.delivery_state ?? 'pending',
+  };
+}
+
+export function silence(sessionId: string, turnId: string, replayed: boolean): Reply {
+  return {
+    text: '',
+    type: 'silence',
+    session_id: sessionId,
+    turn_id: turnId,
+    reply_message_id: null,
+    replayed,
+    delivery: null,
   };
 }
 

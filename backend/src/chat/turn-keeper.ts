@@ -88,15 +88,16 @@ const gaveUp = {
   context: {},
 };
 
-/** Stops that came through another process; those that came through this one were done at once. */
+/**
+ * Stops that came through another process (those that came through this one were done at once), and
+ * answers to a chat that an operator took over.
+ */
 async function stopAskedTurns(chat: Chat): Promise<void> {
   const claimed = heldTurns(chat).filter((turn) => turn.attempt > 0);
   if (claimed.length === 0) return;
-  for (const turnId of await listStoppedTurns(
-    chat.db,
-    claimed.map((turn) => turn.turnId),
-  )) {
-    chat.running.get(turnId)?.stop.abort(stoppedByUser);
+  const turnIds = claimed.map((turn) => turn.turnId);
+  for (const { id, silenced } of await listStoppedTurns(chat.db, turnIds)) {
+    chat.running.get(id)?.stop.abort(silenced ? claimLost : stoppedByUser);
   }
 }
 

@@ -52,9 +52,22 @@ export interface ChatSessions {
    */
   summary_failures: Generated<number>;
   /**
+   * what an operator asked for; gone when it is done
+   */
+  summary_request: string | null;
+  summary_requested_at: Timestamp | null;
+  /**
    * not tried again before then; null it to have it tried at once
    */
   summary_retry_at: Timestamp | null;
+  /**
+   * since when an operator holds the chat and the bot is silent; null hands it back
+   */
+  taken_over_at: Timestamp | null;
+  /**
+   * the operator's id in the panel
+   */
+  taken_over_by: string | null;
   /**
    * since when there are messages after the latest summary; kept by a trigger
    */
@@ -121,6 +134,10 @@ export interface Messages {
   delivery_error: string | null;
   delivery_state: string | null;
   id: Generated<Int8>;
+  /**
+   * the operator's id in the panel, where the API knew it
+   */
+  operator_id: string | null;
   role: string;
   session_id: string;
   /**

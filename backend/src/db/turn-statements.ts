@@ -59,6 +59,14 @@ export type OpenedTurn =
   | ({ outcome: 'begun' } & Claim)
   /** Durably stored, behind an unfinished turn of the same chat. */
   | { outcome: 'waiting'; turn_id: string; session_id: string }
+  /** Stored for good; an operator holds the chat, so nobody answers. */
+  | {
+      outcome: 'silenced';
+      turn_id: string;
+      session_id: string;
+      /** The session's counter; the turn's own message is in it. */
+      messages_since_summary: number;
+    }
   /** The client message id has a turn already. */
   | { outcome: 'known'; turn_id: string }
   /** The user may not speak; `pairing_code` is what an operator approves. */

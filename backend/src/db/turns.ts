@@ -10,7 +10,7 @@ export type StoredTurn = Pick<
   Selectable<Turns>,
   'id' | 'session_id' | 'user_id' | 'request_hash' | 'error_code' | 'error'
 > & {
-  state: 'received' | 'answering' | 'answered' | 'failed' | 'cancelled';
+  state: 'received' | 'answering' | 'answered' | 'silenced' | 'failed' | 'cancelled';
   reply_message_id: string | null;
   /** null: not answered, or the reply was deleted by hand. */
   reply: string | null;
@@ -59,7 +59,10 @@ export async function findRepeatedTurn(
   return await db
     .selectFrom('turns as t')
     .leftJoin('users as u', 'u.id', 't.user_id')
-    .select(['t.id', sql<boolean>`t.state in ('answered', 'cancelled')`.as('isAnswered')])
+    .select([
+      't.id',
+      sql<boolean>`t.state in ('answered', 'silenced', 'cancelled')`.as('isAnswered'),
+    ])
     .where('t.chat_id', '=', message.chatId)
     .where('t.client_message_id', '=', message.messageId)
     .where('t.user_id', '=', message.userId)
@@ -137,15 +140,17 @@ export async function listMovableTurns(db: Db, turnIds: string[]): Promise<strin
   return rows.map((row) => row.id);
 }
 
-/** Of the turns that this process answers, those that someone asked to stop. */
-export async function listStoppedTurns(db: Db, turnIds: string[]): Promise<string[]> {
-  const rows = await db
+/** Of the turns that this process answers, those that someone asked to stop, or that were silenced. */
+export async function listStoppedTurns(
+  db: Db,
+  turnIds: string[],
+): Promise<{ id: string; silenced: boolean }[]> {
+  return await db
     .selectFrom('turns')
-    .select('id')
+    .select((eb) => ['id', eb('state', '=', 'silenced').$castTo<boolean>().as('silenced')])
     .where('id', 'in', turnIds)
-    .where('cancel_requested_at', 'is not', null)
+    .where((eb) => eb.or([eb('cancel_requested_at', 'is not', null), eb('state', '=', 'silenced')]))
     .execute();
-  return rows.map((row) => row.id);
 }
 
 /** Unfinished turns whose process is gone, oldest first. */

@@ -6,16 +6,18 @@ import { AppError } from '#src/errors.ts';
 import type { FieldError } from '#src/errors.ts';
 import type { Logger } from '#src/logger.ts';
 import { addAccessRoutes } from './access-routes.ts';
-import { requireApiKey, requireJson, requireLocalHost } from './guards.ts';
+import { admitOperators, requireApiKey, requireJson, requireLocalHost } from './guards.ts';
 import { addChatRoutes } from './chat-routes.ts';
 import { addDeliveryRoutes } from './delivery-routes.ts';
 import type { HttpEnv } from './env.ts';
 import { addHealthRoute } from './health-route.ts';
 import { addMemoryRoutes } from './memory-routes.ts';
 import { addMetricsRoute } from './metrics-route.ts';
+import { addOperatorRoutes } from './operator-routes.ts';
 import { addPage } from './page.ts';
 import { respondWithProblem } from './problem.ts';
 import { logRequest } from './request-log.ts';
+import { addRetryRoutes } from './retry-routes.ts';
 import { addTurnRoutes } from './turn-routes.ts';
 
 const MAX_BODY_BYTES = 256 * 1024;
@@ -28,11 +30,15 @@ export interface HttpSettings {
 }
 
 /** The HTTP API: parses, checks, calls the use cases, answers. */
-export function createApp(chat: Chat, settings: HttpSettings): OpenAPIHono<HttpEnv> {
+export function createApp(
+  chat: Chat,
+  settings: HttpSettings & { deskApiKey: string | undefined },
+): OpenAPIHono<HttpEnv> {
   const app = createBareApp(chat.logger);
   addHealthRoute(app, chat);
   if (settings.apiKeys.length === 0) app.use(requireLocalHost);
   addPage(app);
+  if (settings.deskApiKey !== undefined) app.use(admitOperators(settings.deskApiKey, chat));
   if (settings.apiKeys.length > 0) app.use(requireApiKey(settings.apiKeys));
   app.use(requireJson);
   app.use(
@@ -48,6 +54,8 @@ export function createApp(chat: Chat, settings: HttpSettings): OpenAPIHono<HttpE
   addMemoryRoutes(app, chat);
   addDeliveryRoutes(app, chat);
   addAccessRoutes(app, chat);
+  addOperatorRoutes(app, chat);
+  addRetryRoutes(app, chat);
   addMetricsRoute(app, settings.metrics);
   addOpenApiDocument(app);
   return app;
@@ -79,7 +87,9 @@ function addOpenApiDocument(app: OpenAPIHono<HttpEnv>): void {
   app.openAPIRegistry.registerComponent('securitySchemes', 'ApiKey', {
     type: 'http',
     scheme: 'bearer',
-    description: 'One of the keys in API_KEY; not needed on loopback where none is set.',
+    description:
+      'One of the keys in API_KEY (not needed on loopback where none is set). ' +
+      'With DESK_API_KEY, only what operators do, and `X-Operator` says who does it.',
   });
   app.doc31('/openapi.json', {
     openapi: '3.1.0',

@@ -9,6 +9,7 @@ import { showMemory } from '#src/chat/show-memory.ts';
 import { stopAnswer } from '#src/chat/stop-answer.ts';
 import type { HttpEnv } from './env.ts';
 import { json, jsonBody, problems } from './responses.ts';
+import { RowsByTable, sumRows } from './rows.ts';
 import { CancelBody, ChatParams, ForgetBody, HandleBody, ReplyBody, ResetBody } from './schemas.ts';
 import { streamReply } from './stream-reply.ts';
 
@@ -52,8 +53,7 @@ export function addChatRoutes(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
     const { chat_id: chatId, user_id: userId } = c.req.valid('json');
     const deleted =
       chatId === undefined ? await forgetUser(chat, userId ?? '') : await forgetChat(chat, chatId);
-    const rows = Object.values(deleted).reduce((total: number, count: number) => total + count, 0);
-    return c.json({ status: 'ok' as const, deleted_rows: rows, deleted }, 200);
+    return c.json({ status: 'ok' as const, deleted_rows: sumRows(deleted), deleted }, 200);
   });
 
   app.openapi(exportRoute, async (c) => {
@@ -77,7 +77,9 @@ const handleRoute = createRoute({
   description:
     'Stores the message, then answers it with the chat’s memory. With `Accept: text/event-stream` ' +
     'the answer is streamed: one `accepted` event as soon as the message is durably stored, ' +
-    '`delta` events with text, then one `message` event with the reply or one `error` event with a problem.',
+    '`delta` events with text, then one `message` event with the reply or one `error` event with a problem. ' +
+    'While an operator holds the chat the reply is of the type `silence`: there is nothing to send. ' +
+    'An answer that was being written when the chat was taken over ends so too: drop its deltas.',
   request: { body: jsonBody(HandleBody) },
   responses: {
     200: {
@@ -144,14 +146,7 @@ const forgetRoute = createRoute({
       z.object({
         status: z.literal('ok'),
         deleted_rows: z.int(),
-        deleted: z.object({
-          chat_sessions: z.int(),
-          messages: z.int(),
-          conversation_summaries: z.int(),
-          turns: z.int(),
-          embeddings: z.int(),
-          users: z.int(),
-        }),
+        deleted: RowsByTable,
       }),
       'How many rows were erased, by table',
     ),

@@ -10,6 +10,8 @@ export interface HttpEnv {
     logger: Logger;
     /** Set where the response is a problem, for the request's log line. */
     problemCode?: string;
+    /** The operator's id in the panel, where the request came with the panel's key. */
+    operator?: string;
     /** Ids for the request's log line. */
     turnId?: string;
   };

@@ -1,5 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
+import { routePath } from 'hono/route';
+import type { Chat } from '#src/chat/chat.ts';
+import { requireOperator } from '#src/chat/require-operator.ts';
 import { AppError } from '#src/errors.ts';
 import type { HttpEnv } from './env.ts';
 
@@ -7,14 +11,51 @@ import type { HttpEnv } from './env.ts';
 export function requireApiKey(apiKeys: string[]) {
   const known = apiKeys.map(digest);
   return createMiddleware<HttpEnv>(async (c, next) => {
-    const given = digest(/^Bearer +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '');
+    const given = bearerOf(c);
     const matches = known.map((key) => timingSafeEqual(key, given));
-    if (!matches.includes(true)) {
+    if (!matches.includes(true) && c.var.operator === undefined) {
       throw new AppError('unauthorized', 'Send "Authorization: Bearer <one of API_KEY>".');
     }
     await next();
   });
 }
+
+/** The panel's own key opens what an operator may do, to operators. Stands before `requireApiKey`. */
+export function admitOperators(deskApiKey: string, chat: Chat) {
+  const desk = digest(deskApiKey);
+  return createMiddleware<HttpEnv>(async (c, next) => {
+    if (timingSafeEqual(desk, bearerOf(c))) c.set('operator', await identifyOperator(c, chat));
+    await next();
+  });
+}
+
+/** Who presses the panel's buttons. Whatever the panel itself allows, the database is asked again. */
+async function identifyOperator(c: Context<HttpEnv>, chat: Chat): Promise<string> {
+  if (!operatorsMayCall.has(`${c.req.method} ${routePath(c, -1)}`)) {
+    throw new AppError('operator_not_allowed', 'This needs one of API_KEY, not DESK_API_KEY.');
+  }
+  const operatorId = c.req.header('x-operator') ?? '';
+  await requireOperator(chat.db, operatorId);
+  return operatorId;
+}
+
+const operatorsMayCall = new Set([
+  'POST /v1/chats/:chat_id/messages',
+  'POST /v1/chats/:chat_id/takeover',
+  'POST /v1/chats/:chat_id/handback',
+  'GET /v1/chats/:chat_id/footprint',
+  'GET /v1/chats/:chat_id/export',
+  'GET /v1/users/:user_id/footprint',
+  'POST /v1/sessions/:session_id/summarize',
+  'POST /v1/sessions/:session_id/rebuild',
+  'GET /v1/turns/:turn_id/context',
+  'POST /v1/turns/:turn_id/retry',
+  'POST /v1/deliveries/:message_id/retry',
+  'POST /v1/memories/retry',
+  'POST /v1/chat/reset',
+  'POST /v1/chat/forget',
+  'POST /v1/access/approve',
+]);
 
 /**
  * Without a key any web page could reach a server on the visitor's own machine by giving its name
@@ -39,6 +80,10 @@ export const requireJson = createMiddleware<HttpEnv>(async (c, next) => {
   }
   await next();
 });
+
+function bearerOf(c: Context<HttpEnv>): Buffer {
+  return digest(/^Bearer +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '');
+}
 
 function digest(value: string): Buffer {
   return createHash('sha256').update(value).digest();

@@ -15,6 +15,7 @@ export function logRequest(logger: Logger) {
         route: c.req.routePath,
         status: c.res.status,
         code: c.var.problemCode,
+        operator: c.var.operator,
         turn_id: c.var.turnId,
         duration_ms: Math.round(performance.now() - startedAt),
       },

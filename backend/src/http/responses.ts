@@ -3,11 +3,12 @@ import type { ErrorCode } from '#src/errors.ts';
 import type { z } from '@hono/zod-openapi';
 import { ProblemBody } from './schemas.ts';
 
-/** What any call may answer; `requireLocalHost` and `requireApiKey` stand before all of them. */
+/** What any call may answer; the guards stand before all of them. */
 const always: ErrorCode[] = [
   'malformed_request',
   'unauthorized',
   'host_not_allowed',
+  'operator_not_allowed',
   'internal_error',
   'database_unavailable',
 ];

@@ -12,14 +12,15 @@ const rowId = z
   .regex(/^\d{1,18}$/, 'must be a decimal number')
   .openapi({ example: '42' });
 
+const words = storableText
+  .max(32_000, 'must be at most 32,000 characters')
+  .refine((value) => value.trim() !== '', 'must not be empty');
+
 export const HandleBody = z
   .object({
     user_id: id.openapi({ example: '12345' }),
     chat_id: id.openapi({ example: '67890' }),
-    text: storableText
-      .max(32_000, 'must be at most 32,000 characters')
-      .refine((value) => value.trim() !== '', 'must not be empty')
-      .openapi({ example: 'My name is Ada.' }),
+    text: words.openapi({ example: 'My name is Ada.' }),
     message_id: id.optional().openapi({
       description: 'Makes the call idempotent within the chat.',
       example: 'm-1',
@@ -30,16 +31,33 @@ export const HandleBody = z
   })
   .openapi('HandleRequest');
 
+const anyReply = z.object({
+  session_id: z.uuid(),
+  turn_id: z.string(),
+  replayed: z.boolean().openapi({ description: 'True where no new model call was made.' }),
+});
+
 export const ReplyBody = z
-  .object({
-    text: z.string(),
-    type: z.literal('message'),
-    session_id: z.uuid(),
-    turn_id: z.string(),
-    reply_message_id: z.string(),
-    replayed: z.boolean().openapi({ description: 'True where no new model call was made.' }),
-    delivery: z.enum(['pending', 'sending', 'sent', 'uncertain', 'failed']),
-  })
+  .discriminatedUnion('type', [
+    anyReply
+      .extend({
+        type: z.literal('message'),
+        text: z.string(),
+        reply_message_id: z.string(),
+        delivery: z.enum(['pending', 'sending', 'sent', 'uncertain', 'failed']),
+      })
+      .openapi('MessageReply'),
+    anyReply
+      .extend({
+        type: z.literal('silence'),
+        text: z.literal(''),
+        reply_message_id: z.null(),
+        delivery: z.null(),
+      })
+      .openapi('Silence', {
+        description: 'An operator holds the chat: the message is kept, there is nothing to send.',
+      }),
+  ])
   .openapi('Reply');
 
 export const ResetBody = z
@@ -67,15 +85,18 @@ export const ApproveBody = z
 export const SearchBody = z
   .object({
     chat_id: id,
-    query: storableText
-      .max(32_000, 'must be at most 32,000 characters')
-      .refine((value) => value.trim() !== '', 'must not be empty')
-      .openapi({ example: 'Where does Ada live?' }),
+    query: words.openapi({ example: 'Where does Ada live?' }),
     limit: z.int().min(1).max(100).default(10),
   })
   .openapi('SearchRequest');
 
+export const OperatorMessageBody = z
+  .object({ text: words.openapi({ example: 'A person here. How can I help?' }) })
+  .openapi('OperatorMessage');
+
 export const ChatParams = z.object({ chat_id: id });
+export const UserParams = z.object({ user_id: id });
+export const SessionParams = z.object({ session_id: z.uuid() });
 export const TurnParams = z.object({ turn_id: rowId });
 export const MessageParams = z.object({ message_id: rowId });
 

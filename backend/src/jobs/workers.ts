@@ -3,11 +3,12 @@ import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asAppError } from '#src/errors.ts';
-import { noteSummaryFailure, summarizeSession } from '#src/memory/summarize-session.ts';
+import { noteSummaryFailure } from '#src/memory/summarize-session.ts';
 import type { JobMetrics } from '#src/metrics.ts';
 import { withRequestId } from '#src/memory/summaries.ts';
 import type { Summaries } from '#src/memory/summaries.ts';
 import { sweepSessions } from '#src/memory/sweep-sessions.ts';
+import { workOnSession } from '#src/memory/work-on-session.ts';
 import { createOutageLog } from './outage-log.ts';
 import { postgresConnection, redisPrefix, SummarizePayload, summaryQueueName } from './queues.ts';
 import type { QueueStore, SummaryQueue } from './queues.ts';
@@ -114,7 +115,7 @@ async function summarizeWhenModelAnswers(
 ): Promise<void> {
   for (;;) {
     try {
-      await summarizeSession(summaries, sessionId, cutOff.signal);
+      await workOnSession(summaries, sessionId, cutOff.signal);
       return;
     } catch (error) {
       const { code, details } = asAppError(error);

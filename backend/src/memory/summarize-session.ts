@@ -59,19 +59,6 @@ export async function summarizeSession(
   );
 }
 
-/** The same within a request: a failure is kept with the session and never fails the caller. */
-export async function trySummarizeSession(
-  summaries: Summaries,
-  sessionId: string,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    await summarizeSession(summaries, sessionId, signal);
-  } catch (error) {
-    if (!signal.aborted) await noteSummaryFailure(summaries, sessionId, error, true);
-  }
-}
-
 /** Keeps a failure with the session, where an operator sees it. Never rejects. */
 export async function noteSummaryFailure(
   { db, logger }: Summaries,

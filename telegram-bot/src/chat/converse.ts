@@ -40,8 +40,9 @@ export async function converse(
   if (last === undefined) return 'taken';
   const turn = { chatId: last.chat, userId: last.userId, text, messageId, requestId: randomUUID() };
   try {
-    const events = await persist(() => open(chat, turn), { stop: chat.stop });
-    chat.background.run('answer', answer(chat, turn, last, events));
+    const { events, silent } = await persist(() => open(chat, turn), { stop: chat.stop });
+    if (silent) await events.return(undefined);
+    else chat.background.run('answer', answer(chat, turn, last, events));
   } catch (error) {
     if (!(error instanceof BackendProblem)) throw error;
     if (error.code === 'idempotency_mismatch') return 'mismatch';
@@ -54,12 +55,15 @@ export async function converse(
   return 'taken';
 }
 
-/** The events after the turn is stored. */
-async function open(chat: Chat, turn: Turn): Promise<AsyncGenerator<TurnEvent>> {
+/** The events after the turn is stored. `silent`: an operator holds the chat, nothing will come. */
+async function open(
+  chat: Chat,
+  turn: Turn,
+): Promise<{ events: AsyncGenerator<TurnEvent>; silent: boolean }> {
   // A process that stops lets its answers finish, so `stop` does not hang up.
   const events = chat.backend.handle(turn, new AbortController().signal);
-  await events.next();
-  return events;
+  const { value: accepted } = await events.next();
+  return { events, silent: accepted?.kind === 'accepted' && accepted.silent };
 }
 
 async function answer(
@@ -79,6 +83,7 @@ async function answer(
     const reply = await follow(chat, turn, events, preview);
     const previewId = await preview.finish();
     const isOurs =
+      reply.type === 'message' &&
       reply.delivery === 'pending' &&
       (await deliver(chat, {
         id: reply.reply_message_id,
@@ -114,7 +119,7 @@ async function follow(chat: Chat, turn: Turn, events: AsyncGenerator<TurnEvent>,
     }
     preview.restart();
     const patience = { patienceMs: REJOIN_PATIENCE_MS, stop: chat.stop };
-    source = await persist(() => open(chat, turn), patience);
+    source = (await persist(() => open(chat, turn), patience)).events;
   }
 }
 

@@ -104,7 +104,7 @@ export async function up(db: Kysely<never>): Promise<void> {
       client_message_id text check (length(client_message_id) between 1 and 128),
       request_hash bytea,
       state text not null
-        check (state in ('received', 'answering', 'answered', 'failed', 'cancelled')),
+        check (state in ('received', 'answering', 'answered', 'silenced', 'failed', 'cancelled')),
       text text,
       tokens integer,
       user_message_id bigint references messages on update cascade on delete set null,

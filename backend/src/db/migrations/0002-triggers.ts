@@ -1,7 +1,10 @@
 import { sql } from 'kysely';
 import type { Kysely } from 'kysely';
 
-/** The memory's rules as triggers: they hold for our own statements and for every edit by hand. */
+/**
+ * The memory's rules as triggers: they hold for our own statements and for every edit by hand. They
+ * run with their owner's rights: who may delete a message need not be able to set a counter.
+ */
 export async function up(db: Kysely<never>): Promise<void> {
   await sql`
     create function stamp_session_end() returns trigger language plpgsql as $$
@@ -26,7 +29,8 @@ export async function up(db: Kysely<never>): Promise<void> {
   // first, and an id drawn before the lock that is no longer the newest is drawn again: so the
   // ids of a session commit in order, and no message can appear behind a summary's watermark.
   await sql`
-    create function place_new_message() returns trigger language plpgsql as $$
+    create function place_new_message() returns trigger language plpgsql
+      security definer set search_path = public, pg_temp as $$
     declare
       newest bigint;
     begin
@@ -42,7 +46,8 @@ export async function up(db: Kysely<never>): Promise<void> {
 
   // Once a statement, not once a row: an import of a long history stays linear.
   await sql`
-    create function count_new_messages() returns trigger language plpgsql as $$
+    create function count_new_messages() returns trigger language plpgsql
+      security definer set search_path = public, pg_temp as $$
     begin
       update chat_sessions s
         set messages_since_summary = s.messages_since_summary + added.count,
@@ -69,7 +74,8 @@ export async function up(db: Kysely<never>): Promise<void> {
     end $$`.execute(db);
 
   await sql`
-    create function count_deleted_messages() returns trigger language plpgsql as $$
+    create function count_deleted_messages() returns trigger language plpgsql
+      security definer set search_path = public, pg_temp as $$
     begin
       perform from chat_sessions where id in (select session_id from deleted_messages)
         order by id for no key update;
@@ -99,7 +105,8 @@ export async function up(db: Kysely<never>): Promise<void> {
     for each row execute function check_message_edit()`.execute(db);
 
   await sql`
-    create function recount_after_renumbering() returns trigger language plpgsql as $$
+    create function recount_after_renumbering() returns trigger language plpgsql
+      security definer set search_path = public, pg_temp as $$
     begin
       update chat_sessions set last_message_id = greatest(last_message_id, new.id)
         where id = new.session_id;
@@ -110,7 +117,8 @@ export async function up(db: Kysely<never>): Promise<void> {
     for each row execute function recount_after_renumbering()`.execute(db);
 
   await sql`
-    create function check_new_summary() returns trigger language plpgsql as $$
+    create function check_new_summary() returns trigger language plpgsql
+      security definer set search_path = public, pg_temp as $$
     declare
       newest_message bigint;
       latest record;
@@ -135,7 +143,8 @@ export async function up(db: Kysely<never>): Promise<void> {
     for each row execute function check_new_summary()`.execute(db);
 
   await sql`
-    create function recount_after_summary() returns trigger language plpgsql as $$
+    create function recount_after_summary() returns trigger language plpgsql
+      security definer set search_path = public, pg_temp as $$
     begin
       perform recount_messages(coalesce(new.session_id, old.session_id));
       return null;

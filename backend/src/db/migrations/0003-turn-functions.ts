@@ -83,7 +83,8 @@ export async function up(db: Kysely<never>): Promise<void> {
 
   // Stores a message's turn, and begins it where no earlier turn of the chat is unfinished.
   // outcome: begun (with its memory), waiting (durably stored, its place comes later),
-  // known (this client message id has a turn already), refused (the user may not speak).
+  // silenced (stored, and nobody answers: an operator holds the chat), known (this client message
+  // id has a turn already), refused (the user may not speak).
   // Raises LB001 rate_limited, whose detail is the seconds to wait, and LB001 budget_exhausted:
   // then nothing of the turn remains.
   // p_limits: access (open, allowlist, pairing), listed, rate and chat_rate (messages a minute),
@@ -99,6 +100,7 @@ export async function up(db: Kysely<never>): Promise<void> {
       v_turn_id bigint;
       v_message_id bigint;
       v_locked boolean;
+      v_taken_over boolean;
       v_user record;
       v_pairing_code text;
       v_rate integer;
@@ -118,7 +120,7 @@ export async function up(db: Kysely<never>): Promise<void> {
 
       perform lock_chat(p_chat_id);
       loop
-        select id into v_session_id from chat_sessions
+        select id, taken_over_at is not null into v_session_id, v_taken_over from chat_sessions
           where chat_id = p_chat_id and is_active for no key update;
         v_locked := found;
         select id into v_turn_id from turns
@@ -129,7 +131,8 @@ export async function up(db: Kysely<never>): Promise<void> {
         exit when v_locked;
         insert into chat_sessions (chat_id, user_id, channel)
           values (p_chat_id, p_user_id, p_channel)
-          on conflict do nothing returning id into v_session_id;
+          on conflict do nothing
+          returning id, taken_over_at is not null into v_session_id, v_taken_over;
         exit when found;
       end loop;
 
@@ -158,6 +161,17 @@ export async function up(db: Kysely<never>): Promise<void> {
 
       insert into messages (session_id, role, content, tokens)
         values (v_session_id, 'user', p_text, p_tokens) returning id into v_message_id;
+      if v_taken_over then
+        insert into turns (session_id, chat_id, user_id, client_message_id, request_hash,
+            state, user_message_id, ended_at)
+          values (v_session_id, p_chat_id, p_user_id, p_client_message_id, p_request_hash,
+            'silenced', v_message_id, now())
+          returning id into v_turn_id;
+        return json_build_object(
+          'outcome', 'silenced', 'turn_id', v_turn_id::text, 'session_id', v_session_id,
+          'messages_since_summary', (
+            select messages_since_summary from chat_sessions where id = v_session_id));
+      end if;
       insert into turns (session_id, chat_id, user_id, client_message_id, request_hash,
           state, user_message_id, attempts, lease_expires_at)
         values (v_session_id, p_chat_id, p_user_id, p_client_message_id, p_request_hash,
@@ -177,7 +191,7 @@ export async function up(db: Kysely<never>): Promise<void> {
 
   // Claims a stored turn: one that waited, one whose claim expired, one that failed and is tried
   // again (p_retry: only then is a failure not its end). outcome: begun, waiting (another turn of
-  // the chat comes first, or another process answers this one), ended.
+  // the chat comes first, or another process answers this one), ended (also: silenced just now).
   await sql`
     create function begin_turn(
       p_turn_id bigint, p_retry boolean, p_lease interval, p_history_limit integer,
@@ -195,7 +209,7 @@ export async function up(db: Kysely<never>): Promise<void> {
         join chat_sessions s on s.id = t.session_id
         where t.id = p_turn_id for no key update of s;
       select * into v_turn from turns where id = p_turn_id for no key update;
-      if not found or v_turn.state in ('answered', 'cancelled')
+      if not found or v_turn.state in ('answered', 'silenced', 'cancelled')
         or (v_turn.state = 'failed' and not p_retry) then
         return json_build_object('outcome', 'ended');
       end if;
@@ -230,6 +244,13 @@ export async function up(db: Kysely<never>): Promise<void> {
         -- answered.
         update messages set id = default where id = v_message_id
           returning id into v_message_id;
+      end if;
+      if is_taken_over(v_turn.chat_id) then
+        update turns set state = 'silenced', text = null, user_message_id = v_message_id,
+            lease_expires_at = null, cancel_requested_at = null, error_code = null, error = null,
+            ended_at = now()
+          where id = p_turn_id;
+        return json_build_object('outcome', 'ended');
       end if;
       select content, coalesce(tokens, length(content) / 3) as tokens into v_message
         from messages where id = v_message_id;

@@ -33,7 +33,8 @@ export async function up(db: Kysely<never>): Promise<void> {
 
 async function createLedgerTriggers(db: Kysely<never>): Promise<void> {
   await sql`
-    create function enter_new_messages() returns trigger language plpgsql as $$
+    create function enter_new_messages() returns trigger language plpgsql
+      security definer set search_path = public, pg_temp as $$
     begin
       insert into embeddings (session_id, message_id, role, created_at)
         select session_id, id, role, created_at from new_messages
@@ -46,7 +47,8 @@ async function createLedgerTriggers(db: Kysely<never>): Promise<void> {
 
   // The row stays, with what an operator made of its importance; its words are read again.
   await sql`
-    create function enter_edited_message() returns trigger language plpgsql as $$
+    create function enter_edited_message() returns trigger language plpgsql
+      security definer set search_path = public, pg_temp as $$
     declare
       v_first bigint;
     begin
@@ -70,7 +72,8 @@ async function createLedgerTriggers(db: Kysely<never>): Promise<void> {
 
   // The sentences of a session's latest summary; those of earlier versions are superseded.
   await sql`
-    create function enter_summary() returns trigger language plpgsql as $$
+    create function enter_summary() returns trigger language plpgsql
+      security definer set search_path = public, pg_temp as $$
     declare
       v_session_id uuid := coalesce(new.session_id, old.session_id);
     begin
@@ -309,7 +312,7 @@ async function createSearch(db: Kysely<never>): Promise<void> {
             and (e.summary_id is not null or e.message_id >= p_window_from)) is not true
           and lower(e.content) <> lower(p_query)
           and not exists (select from turns t
-            where t.user_message_id = e.message_id and t.state <> 'answered')
+            where t.user_message_id = e.message_id and t.state not in ('answered', 'silenced'))
     $$`.execute(db);
 
   await sql`

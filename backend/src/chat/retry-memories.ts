@@ -1,0 +1,11 @@
+import type { Db } from '#src/db/connect.ts';
+
+/** Has every memory indexed again whose indexing failed. Returns how many there were. */
+export async function retryMemories(db: Db): Promise<number> {
+  const retried = await db
+    .updateTable('embeddings')
+    .set({ state: 'pending', error: null, claimed_until: null })
+    .where('state', '=', 'failed')
+    .executeTakeFirst();
+  return Number(retried.numUpdatedRows);
+}
