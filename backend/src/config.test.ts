@@ -6,19 +6,22 @@ import {
   loadConfig as loadBotConfig,
 } from '../../telegram-bot/src/config.ts';
 import { ConfigError, Environment, loadConfig } from './config.ts';
+import { readCompose, variablesIn } from '#test/deploy/compose.ts';
 
 const example = parseEnv(readFileSync(new URL('../../.env.example', import.meta.url), 'utf8'));
 
 test('.env.example lists every variable, and no other', () => {
-  const read = { ...Environment.shape, ...BotEnvironment.shape };
-  expect(Object.keys(example).toSorted()).toEqual(Object.keys(read).toSorted());
+  const inContainers = variablesIn(readCompose('docker-compose.yml')).map(({ name }) => name);
+  const read = Object.keys({ ...Environment.shape, ...BotEnvironment.shape });
+  const known = new Set([...read, ...inContainers]);
+  expect(Object.keys(example).toSorted()).toEqual([...known].toSorted());
 });
 
-test('README explains every variable', () => {
+test('README explains every variable, and no other', () => {
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-  const rows = readme.split('\n').filter((line) => line.startsWith('| `'));
-  const explained = rows.join('\n');
-  for (const name of Object.keys(example)) expect(explained).toContain(`\`${name}\``);
+  const names = readme.split('\n').map((line) => /^\|((?: `[A-Z_]+`,?)+) \|/.exec(line)?.[1] ?? '');
+  const explained = names.join().match(/[A-Z_]+/g) ?? [];
+  expect(explained.toSorted()).toEqual(Object.keys(example).toSorted());
 });
 
 test('.env.example shows the defaults', () => {

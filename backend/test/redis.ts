@@ -23,10 +23,14 @@ const cache = path.join(import.meta.dirname, '../../.cache/redis');
 export async function startRedis(): Promise<TestRedis> {
   const given = process.env.REDIS_URL;
   if (given) return await useDatabaseOf(given);
+  return await spawnRedis(['--save', '', '--appendonly', 'no', '--loglevel', 'warning']);
+}
+
+/** A server of the caller's own with these arguments; `password` where they set one. */
+export async function spawnRedis(settings: string[], password = ''): Promise<TestRedis> {
   const program = (await findOnPath(['redis-server', 'valkey-server'])) ?? (await unpackedServer());
   const port = await freePort();
-  const quiet = ['--save', '', '--appendonly', 'no', '--loglevel', 'warning'];
-  const server = spawn(program.file, ['--port', `${port}`, '--bind', '127.0.0.1', ...quiet], {
+  const server = spawn(program.file, ['--port', `${port}`, '--bind', '127.0.0.1', ...settings], {
     env: { ...process.env, ...program.environment },
     cwd: '/',
     stdio: 'ignore',
@@ -35,7 +39,7 @@ export async function startRedis(): Promise<TestRedis> {
   const ended = once(server, 'close');
   const kill = () => server.kill('SIGKILL');
   process.once('exit', kill);
-  const url = `redis://127.0.0.1:${port}`;
+  const url = `redis://${password === '' ? '' : `:${password}@`}127.0.0.1:${port}`;
   await withClient(url, (client) => client.ping());
   return {
     url,
