@@ -263,6 +263,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
   };
 }
 
+/** Where this machine's programs are looked for. */
+export function executablePath(): string | undefined {
+  return process.env['PATH'];
+}
+
 /** The environment for a process that we start, with some variables of its own. */
 export function environmentWith(variables: Record<string, string>): NodeJS.ProcessEnv {
   return { ...process.env, ...variables };

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 
 const root = path.join(import.meta.dirname, '..', '..');
-const documents = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'];
+const documents = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'docs/operations.md'];
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
 
 const sources = globSync(['{backend,telegram-bot,directus}/{src,test}/**/*.ts'], { cwd: root });
@@ -20,7 +20,7 @@ test.each(documents)('%s names only files that exist', (document) => {
 
 test.each(documents)('%s links only to files that exist', (document) => {
   for (const [, target = ''] of read(document).matchAll(/\]\(((?!https?:)[^)#]+)\)/g)) {
-    expect(existsSync(path.join(root, target)), target).toBe(true);
+    expect(existsSync(path.join(root, path.dirname(document), target)), target).toBe(true);
   }
 });
 

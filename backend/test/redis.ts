@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, constants, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { Redis } from 'ioredis';
 import { runProgram } from '#src/local/run-program.ts';
+import { findUnder, unpackedPackages } from './debian-packages.ts';
 
 export interface TestRedis {
   url: string;
@@ -12,9 +13,6 @@ export interface TestRedis {
   forgetAll(): Promise<void>;
   stop(): Promise<void>;
 }
-
-/** Where unpacked packages are kept between runs. */
-const cache = path.join(import.meta.dirname, '../../.cache/redis');
 
 /**
  * A real Redis: a database of REDIS_URL's own, or a server started here from `redis-server` or
@@ -87,37 +85,14 @@ async function findOnPath(names: string[]): Promise<Program | undefined> {
 }
 
 async function unpackedServer(): Promise<Program> {
-  const root = path.join(cache, 'root');
-  if ((await findUnder(root)).server === undefined) await unpack(root).catch(explain);
-  const { server, libraryFolders } = await findUnder(root);
-  if (server === undefined) throw explain(new Error('the packages hold no redis-server'));
-  return { file: server, environment: { LD_LIBRARY_PATH: libraryFolders.join(path.delimiter) } };
-}
-
-/** Into a folder beside it first, so that it is there whole or not at all. */
-async function unpack(root: string): Promise<void> {
-  await mkdir(cache, { recursive: true });
-  const draft = await mkdtemp(path.join(cache, 'draft-'));
-  try {
-    const packages = ['redis-server', 'redis-tools', ...(await librariesOf('redis-tools'))];
-    const download = () => runProgram('apt-get', ['download', ...packages], { cwd: draft });
-    await download().catch(async () => {
-      await runProgram('apt-get', ['update']);
-      await download();
-    });
-    const unpacked = path.join(draft, 'root');
-    for (const name of await readdir(draft)) {
-      if (name.endsWith('.deb')) {
-        await runProgram('dpkg-deb', ['-x', path.join(draft, name), unpacked]);
-      }
-    }
-    await rename(unpacked, root).catch((error: NodeJS.ErrnoException) => {
-      // Another test file was first.
-      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
-    });
-  } finally {
-    await rm(draft, { recursive: true, force: true });
-  }
+  const packages = async () => [
+    'redis-server',
+    'redis-tools',
+    ...(await librariesOf('redis-tools')),
+  ];
+  const root = await unpackedPackages('redis', packages).catch(explain);
+  const { program, libraryFolders } = await findUnder(root, 'redis-server');
+  return { file: program, environment: { LD_LIBRARY_PATH: libraryFolders.join(path.delimiter) } };
 }
 
 /** All but the C library, which must be the system's. */
@@ -126,20 +101,6 @@ async function librariesOf(name: string): Promise<string[]> {
   return [...depends.matchAll(/^ +\|?Depends: (lib[\w.+-]+)$/gm)]
     .map(([, library]) => library ?? '')
     .filter((library) => library !== '' && library !== 'libc6');
-}
-
-async function findUnder(
-  root: string,
-): Promise<{ server: string | undefined; libraryFolders: string[] }> {
-  const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(() => []);
-  const server = entries.find(
-    ({ name, parentPath }) => name === 'redis-server' && parentPath.endsWith('bin'),
-  );
-  const libraries = entries.filter(({ name }) => name.includes('.so.'));
-  return {
-    server: server && path.join(server.parentPath, server.name),
-    libraryFolders: [...new Set(libraries.map(({ parentPath }) => parentPath))],
-  };
 }
 
 function explain(cause: Error): never {

@@ -19,13 +19,13 @@ const QUERY_TIMEOUT_MS = 30_000;
 /** Opens a pool of at most `max` connections. Nothing is sent before the first statement. */
 export function connect(
   databaseUrl: string,
-  options: { max: number; onIdleError?: (error: Error) => void },
+  options: { max: number; onIdleError?: (error: Error) => void; queryTimeoutMs?: number },
 ): Connection {
   const pool = new Pool({
     connectionString: databaseUrl,
     max: options.max,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    query_timeout: QUERY_TIMEOUT_MS,
+    query_timeout: options.queryTimeoutMs ?? QUERY_TIMEOUT_MS,
     application_name: 'llm-bot-core',
   });
   // Without a listener, a connection that breaks while idle, or between two statements of its

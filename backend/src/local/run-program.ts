@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { environmentWith } from '../config.ts';
 
 /** A user of this machine. `undefined` where one is expected means the user we are. */
 export interface Account {
@@ -13,12 +14,13 @@ export interface Account {
 export function runProgram(
   file: string,
   args: string[],
-  options: { account?: Account; cwd?: string } = {},
+  options: { account?: Account; cwd?: string; env?: Record<string, string> } = {},
 ): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const child = spawn(file, args, {
     ...options.account,
     cwd: options.cwd ?? '/',
+    env: environmentWith(options.env ?? {}),
     // A group of its own: a terminal's Ctrl-C is for us, and we stop what we started in order.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
