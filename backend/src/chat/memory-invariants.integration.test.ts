@@ -55,6 +55,8 @@ interface ChatState {
   id: string;
   /** Messages whose turns failed, to be tried again. */
   failed: { text: string; message_id: string }[];
+  /** An operator holds it. */
+  held: boolean;
 }
 
 /** What a step may look at; `pick` chooses, from 0 up to 1, among what is there. */
@@ -72,6 +74,7 @@ const steps = {
   },
   fail: async ({ api, chat }: World) => {
     const message = { text: mark('unanswered'), message_id: mark('id') };
+    if (chat.held) return;
     failing.add(message.text);
     expect((await api.handle({ chat_id: chat.id, ...message })).status).toBe(502);
     chat.failed.push(message);
@@ -82,6 +85,18 @@ const steps = {
     if (message === undefined) return;
     failing.delete(message.text);
     await sayAndCheck(world, message);
+  },
+  takeOver: async ({ api, chat }: World) => {
+    chat.held =
+      (await api.post(`/v1/chats/${encodeURIComponent(chat.id)}/takeover`, {})).status === 200;
+  },
+  handBack: async ({ api, chat }: World) => {
+    await api.post(`/v1/chats/${encodeURIComponent(chat.id)}/handback`, {});
+    chat.held = false;
+  },
+  speakAsOperator: async ({ api, chat }: World) => {
+    const text = mark('operator');
+    await api.post(`/v1/chats/${encodeURIComponent(chat.id)}/messages`, { text });
   },
   reset: async ({ api, chat }: World) => {
     await api.post('/v1/chat/reset', { chat_id: chat.id });
@@ -171,12 +186,19 @@ async function sayAndCheck(world: World, message: { text: string; message_id: st
   );
   const kept = await sql.rows<Kept>(
     `select id, role, content, id > $2::bigint as after, exists (select from turns
-        where user_message_id = m.id and state <> 'answered') as half
+        where user_message_id = m.id and state not in ('answered', 'silenced')) as half
       from messages m where session_id = $1 and id <> $3 order by id`,
     [session?.id, summary?.last_message_id ?? 0, own?.id ?? 0],
   );
   const text = own === undefined ? message.text : (own.content ?? '');
+  const calls = model.requests.length;
   const { status, body } = await api.handle({ chat_id: chat.id, ...message });
+  if (chat.held && text !== '') {
+    expect(body).toMatchObject({ type: 'silence', reply_message_id: null });
+    expect(model.requests).toHaveLength(calls);
+    expect(await ownMessage(chat.id, message.message_id)).toMatchObject({ content: text });
+    return;
+  }
   if (text === '') {
     // Its words were deleted by hand: there is nothing to answer.
     expect(status).toBe(409);
@@ -284,6 +306,9 @@ const weights: Record<keyof typeof steps, number> = {
   deleteMessage: 2,
   editMessage: 1,
   insertMessage: 2,
+  takeOver: 1,
+  handBack: 2,
+  speakAsOperator: 2,
   reset: 1,
   closeByHand: 1,
 };
@@ -305,7 +330,7 @@ test('every prompt holds all of its chat that is not summarised, the latest summ
       fc.nat(3),
       fc.array(step, { minLength: 10, maxLength: 40 }),
       async (which, run) => {
-        const chats = [1, 2, 3].map(() => ({ id: mark('chat'), failed: [] }));
+        const chats = [1, 2, 3].map(() => ({ id: mark('chat'), failed: [], held: false }));
         for (const { name, chat, pick } of run) {
           await steps[name]({ ...apis[which]!, chat: chats[chat]!, pick });
           await expectTablesSound(chats);
@@ -327,7 +352,13 @@ const summaryOverUnanswered = (['say', 'fail', 'writeSummary', 'tryAgain', 'say'
 );
 
 async function sayInEach(chats: ChatState[], which: number) {
-  await Promise.all(chats.map((chat) => steps.say({ ...apis[which]!, chat, pick: 0 })));
+  await Promise.all(
+    chats.map(async (chat) => {
+      const world = { ...apis[which]!, chat, pick: 0 };
+      await steps.handBack(world);
+      await steps.say(world);
+    }),
+  );
 }
 
 function keysOf<Key extends string>(object: Record<Key, unknown>): Key[] {

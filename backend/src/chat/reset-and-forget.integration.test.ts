@@ -82,7 +82,12 @@ describe('forget', () => {
     await addSummary('gone');
     const before = await everythingOf('kept');
 
+    const footprint = await api.get('/v1/chats/gone/footprint');
     const { body } = await api.post('/v1/chat/forget', { chat_id: 'gone' });
+    expect(footprint).toMatchObject({
+      status: 200,
+      body: { rows: body.deleted, total: body.deleted_rows },
+    });
     expect(body).toEqual({
       status: 'ok',
       deleted_rows: 2 + 6 + 1 + 3 + 7,
@@ -129,7 +134,16 @@ describe('forget', () => {
     await addSummary('group');
     await say('bobs', 'Bob alone', 'bob');
 
+    await sql.rows(`insert into users (id) values ('ada'), ('bob')`);
+
+    const before = await rowsByTable();
+    const footprint = await api.get('/v1/users/ada/footprint');
     const { body } = await api.post('/v1/chat/forget', { user_id: 'ada' });
+    const after = await rowsByTable();
+    for (const [table, count] of Object.entries(before)) {
+      expect(footprint.body.rows, table).toHaveProperty(table, count - (after[table] ?? 0));
+    }
+    expect(footprint.body).toEqual({ rows: body.deleted, total: body.deleted_rows });
     expect(body.deleted).toMatchObject({
       chat_sessions: 1,
       messages: 2 + 4,
@@ -240,6 +254,19 @@ async function countOf(table: 'turns', chatId: string): Promise<number> {
 async function everythingOf(chatId: string) {
   const { body } = await api.get<{ sessions: unknown[] }>(`/v1/chats/${chatId}/export`);
   return body.sessions;
+}
+
+/** Of the tables that a footprint counts. */
+async function rowsByTable(): Promise<Record<string, number>> {
+  const [counts] = await sql.rows<Record<string, number>>(
+    `select (select count(*)::integer from chat_sessions) as chat_sessions,
+      (select count(*)::integer from messages) as messages,
+      (select count(*)::integer from conversation_summaries) as conversation_summaries,
+      (select count(*)::integer from turns) as turns,
+      (select count(*)::integer from embeddings) as embeddings,
+      (select count(*)::integer from users) as users`,
+  );
+  return counts ?? {};
 }
 
 const tables = [

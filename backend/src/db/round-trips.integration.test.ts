@@ -42,6 +42,13 @@ test('a streamed turn is two round trips', async () => {
   expect(statements).toEqual(turn);
 });
 
+test('a message in a chat that an operator holds is one', async () => {
+  const message = { chat_id: 'held', text: 'Hi' };
+  await api.handle(message);
+  await api.post('/v1/chats/held/takeover', {});
+  expect(await statementsOf(() => api.handle(message))).toEqual(['open_turn']);
+});
+
 test('a replay is two small reads', async () => {
   const message = { chat_id: 'replayed', text: 'Hi', message_id: 'm-1' };
   await api.handle(message);

@@ -82,7 +82,7 @@ async function sessionsPast(threshold: number): Promise<object[]> {
   return await chats.sql(
     `select s.* from chat_sessions s where (select count(*) from messages m
        where m.session_id = s.id and m.id > latest_watermark(s.id) and not exists (
-         select from turns t where t.user_message_id = m.id and t.state <> 'answered')) >= $1`,
+         select from turns t where t.user_message_id = m.id and t.state not in ('answered', 'silenced'))) >= $1`,
     [threshold],
   );
 }
