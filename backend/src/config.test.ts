@@ -11,7 +11,7 @@ import { readCompose, variablesIn } from '#test/deploy/compose.ts';
 const example = parseEnv(readFileSync(new URL('../../.env.example', import.meta.url), 'utf8'));
 
 test('.env.example lists every variable, and no other', () => {
-  const inContainers = variablesIn(readCompose('docker-compose.yml')).map(({ name }) => name);
+  const inContainers = variablesIn(readCompose('docker-compose.rag.yml')).map(({ name }) => name);
   const read = Object.keys({ ...Environment.shape, ...BotEnvironment.shape });
   const known = new Set([...read, ...inContainers]);
   expect(Object.keys(example).toSorted()).toEqual([...known].toSorted());
