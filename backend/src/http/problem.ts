@@ -72,8 +72,13 @@ function problemResponse(known: AppError, requestId: string): Response {
   return new Response(JSON.stringify(problem), { status: problem.status, headers });
 }
 
-/** Hono reports a body that is not JSON as an exception with status 400. */
+/** Hono reports a body that is not JSON as an exception with status 400, and one that broke off as Node does. */
 function fromHono(error: unknown): unknown {
+  if (error instanceof Error && error.message === 'aborted') {
+    return new AppError('malformed_request', 'The connection was closed amid the request.', {
+      cause: error,
+    });
+  }
   if (!(error instanceof HTTPException)) return error;
   if (error.status === 400) {
     return new AppError('malformed_json', 'The body is not valid JSON.', { cause: error });
