@@ -260,6 +260,56 @@ describe('other routes', () => {
       'validation_failed',
     ],
     ['GET /v1/chats/{chat_id}/export', '/v1/chats/%ff/export', undefined, 404, 'not_found'],
+    ...[
+      ['messages', { text: 'Hi' }],
+      ['takeover', {}],
+      ['handback', {}],
+    ].flatMap(([act, body]): typeof rejected => [
+      [`POST /v1/chats/{chat_id}/${act}`, `/v1/chats/nobody/${act}`, body, 404, 'not_found'],
+      [`POST /v1/chats/{chat_id}/${act}`, `/v1/chats/%00/${act}`, body, 422, 'validation_failed'],
+    ]),
+    ...[{}, { text: '' }, { text: 'a\0b' }, { text: 'x'.repeat(32_001) }, []].map(
+      (body): (typeof rejected)[number] => [
+        'POST /v1/chats/{chat_id}/messages',
+        '/v1/chats/nobody/messages',
+        body,
+        422,
+        'validation_failed',
+      ],
+    ),
+    ...['summarize', 'rebuild'].flatMap((act): typeof rejected => [
+      [
+        `POST /v1/sessions/{session_id}/${act}`,
+        `/v1/sessions/3b241101-e2bb-4255-8caf-4136c566a962/${act}`,
+        {},
+        404,
+        'not_found',
+      ],
+      [
+        `POST /v1/sessions/{session_id}/${act}`,
+        `/v1/sessions/1/${act}`,
+        {},
+        422,
+        'validation_failed',
+      ],
+    ]),
+    ['POST /v1/turns/{turn_id}/retry', '/v1/turns/999999/retry', {}, 404, 'not_found'],
+    ['POST /v1/turns/{turn_id}/retry', '/v1/turns/x/retry', {}, 422, 'validation_failed'],
+    ['POST /v1/deliveries/{message_id}/retry', '/v1/deliveries/999999/retry', {}, 404, 'not_found'],
+    [
+      'POST /v1/deliveries/{message_id}/retry',
+      '/v1/deliveries/x/retry',
+      {},
+      422,
+      'validation_failed',
+    ],
+    [
+      'GET /v1/users/{user_id}/footprint',
+      '/v1/users/%00/footprint',
+      undefined,
+      422,
+      'validation_failed',
+    ],
     ['GET /v1/deliveries', '/v1/deliveries?wait=x', undefined, 422, 'validation_failed'],
     ['GET /v1/deliveries', '/v1/deliveries?wait=61', undefined, 422, 'validation_failed'],
     ['GET /v1/deliveries', '/v1/deliveries?channel=%00', undefined, 422, 'validation_failed'],
@@ -445,6 +495,48 @@ test('no input to handle makes a 500', async () => {
       expect([200, 422]).toContain(status);
     }),
     { numRuns: 100 },
+  );
+}, 60_000);
+
+test('no input to any other route makes a 500, and each answers only what is documented', async () => {
+  const known = { chat_id: 'known', user_id: 'known', text: 'Hi' };
+  const { body } = await api.handle(known);
+  const value = fc.oneof(
+    fc.constantFrom('known', '1', '0', '9'.repeat(18), 'x'.repeat(129), '\0', '%', '/', "';--"),
+    fc.constantFrom(body.session_id, body.turn_id, body.reply_message_id),
+    fc
+      .string({ unit: 'binary', minLength: 1, maxLength: 40 })
+      // A URL would resolve them before they are sent.
+      .filter((text) => text.isWellFormed() && !/^\.+$/.test(text)),
+  );
+  const input = fc.record(
+    {
+      chat_id: value,
+      user_id: value,
+      session_id: value,
+      text: value,
+      query: value,
+      state: fc.constantFrom('pending', 'sending', 'sent', 'uncertain', 'failed', 'x'),
+      pairing_code: value,
+    },
+    { requiredKeys: [] },
+  );
+  const routes = [...documented.keys()].filter((route) => !/health|metrics|handle/.test(route));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...routes),
+      value,
+      fc.oneof(input, fc.jsonValue()),
+      async (route, parameter, content) => {
+        const [method = '', pattern = ''] = route.split(' ');
+        const path = pattern.replaceAll(/\{\w+\}/g, () => encodeURIComponent(parameter));
+        const answer = method === 'GET' ? await api.get(path) : await api.post(path, content);
+        if (answer.status < 300) return;
+        expectProblem(route, answer, answer.status, String(answer.body['code']));
+        expect(answer.status).toBeLessThan(500);
+      },
+    ),
+    { numRuns: 400 },
   );
 }, 60_000);
 
