@@ -28,12 +28,17 @@ export async function up(db: Kysely<never>): Promise<void> {
   // Two writers can draw ids in one order and commit in the other. The session's row is locked
   // first, and an id drawn before the lock that is no longer the newest is drawn again: so the
   // ids of a session commit in order, and no message can appear behind a summary's watermark.
+  // What has placed and counted its message itself (the turn's own statements) says so in
+  // llm_bot_core.counted, and pays for neither trigger.
   await sql`
     create function place_new_message() returns trigger language plpgsql
       security definer set search_path = public, pg_temp as $$
     declare
       newest bigint;
     begin
+      if current_setting('llm_bot_core.counted', true) = 'on' then
+        return new;
+      end if;
       select last_message_id into newest from chat_sessions
         where id = new.session_id for no key update;
       if new.id <= newest then
@@ -49,6 +54,9 @@ export async function up(db: Kysely<never>): Promise<void> {
     create function count_new_messages() returns trigger language plpgsql
       security definer set search_path = public, pg_temp as $$
     begin
+      if current_setting('llm_bot_core.counted', true) = 'on' then
+        return null;
+      end if;
       update chat_sessions s
         set messages_since_summary = s.messages_since_summary + added.count,
             last_message_id = greatest(s.last_message_id, added.newest)

@@ -81,6 +81,23 @@ export async function up(db: Kysely<never>): Promise<void> {
       select pg_advisory_xact_lock(hashtextextended(p_chat_id, 0))
     $$`.execute(db);
 
+  // Stores a turn's message under an id that the caller has drawn and counted, under the session's
+  // lock: so one update of the session is lock, place and count.
+  await sql`
+    create function store_counted_message(
+      p_id bigint, p_session_id uuid, p_role text, p_content text, p_tokens integer,
+      p_channel text, p_due_at timestamptz
+    ) returns void language plpgsql as $$
+    begin
+      perform set_config('llm_bot_core.counted', 'on', true);
+      insert into messages (id, session_id, role, content, tokens, delivery_state,
+          delivery_channel, delivery_due_at)
+        overriding system value
+        values (p_id, p_session_id, p_role, p_content, p_tokens,
+          case when p_due_at is not null then 'pending' end, p_channel, p_due_at);
+      perform set_config('llm_bot_core.counted', 'off', true);
+    end $$`.execute(db);
+
   // Stores a message's turn, and begins it where no earlier turn of the chat is unfinished.
   // outcome: begun (with its memory), waiting (durably stored, its place comes later),
   // silenced (stored, and nobody answers: an operator holds the chat), known (this client message
@@ -99,7 +116,7 @@ export async function up(db: Kysely<never>): Promise<void> {
       v_session_id uuid;
       v_turn_id bigint;
       v_message_id bigint;
-      v_locked boolean;
+      v_waits boolean;
       v_taken_over boolean;
       v_user record;
       v_pairing_code text;
@@ -119,22 +136,11 @@ export async function up(db: Kysely<never>): Promise<void> {
       end if;
 
       perform lock_chat(p_chat_id);
-      loop
-        select id, taken_over_at is not null into v_session_id, v_taken_over from chat_sessions
-          where chat_id = p_chat_id and is_active for no key update;
-        v_locked := found;
-        select id into v_turn_id from turns
-          where chat_id = p_chat_id and client_message_id = p_client_message_id;
-        if found then
-          return json_build_object('outcome', 'known', 'turn_id', v_turn_id::text);
-        end if;
-        exit when v_locked;
-        insert into chat_sessions (chat_id, user_id, channel)
-          values (p_chat_id, p_user_id, p_channel)
-          on conflict do nothing
-          returning id, taken_over_at is not null into v_session_id, v_taken_over;
-        exit when found;
-      end loop;
+      select id into v_turn_id from turns
+        where chat_id = p_chat_id and client_message_id = p_client_message_id;
+      if found then
+        return json_build_object('outcome', 'known', 'turn_id', v_turn_id::text);
+      end if;
 
       v_rate := coalesce(v_user.rate_limit_per_minute, (p_limits->>'rate')::integer);
       if v_rate > 0 then
@@ -148,8 +154,25 @@ export async function up(db: Kysely<never>): Promise<void> {
         raise exception using errcode = 'LB001', message = 'rate_limited', detail = v_wait;
       end if;
 
-      if exists (select from turns where chat_id = p_chat_id and state = 'answering')
-        or exists (select from turns where chat_id = p_chat_id and state = 'received') then
+      v_waits := exists (select from turns where chat_id = p_chat_id and state = 'answering')
+        or exists (select from turns where chat_id = p_chat_id and state = 'received');
+      loop
+        if v_waits then
+          select id into v_session_id from chat_sessions
+            where chat_id = p_chat_id and is_active for no key update;
+        else
+          update chat_sessions set messages_since_summary = messages_since_summary + 1,
+              last_message_id = nextval('messages_id_seq')
+            where chat_id = p_chat_id and is_active
+            returning id, last_message_id, taken_over_at is not null
+            into v_session_id, v_message_id, v_taken_over;
+        end if;
+        exit when found;
+        insert into chat_sessions (chat_id, user_id, channel)
+          values (p_chat_id, p_user_id, p_channel) on conflict do nothing;
+      end loop;
+
+      if v_waits then
         insert into turns (session_id, chat_id, user_id, client_message_id, request_hash,
             state, text, tokens, lease_expires_at)
           values (v_session_id, p_chat_id, p_user_id, p_client_message_id, p_request_hash,
@@ -159,8 +182,8 @@ export async function up(db: Kysely<never>): Promise<void> {
           'outcome', 'waiting', 'turn_id', v_turn_id::text, 'session_id', v_session_id);
       end if;
 
-      insert into messages (session_id, role, content, tokens)
-        values (v_session_id, 'user', p_text, p_tokens) returning id into v_message_id;
+      perform store_counted_message(
+        v_message_id, v_session_id, 'user', p_text, p_tokens, null, null);
       if v_taken_over then
         insert into turns (session_id, chat_id, user_id, client_message_id, request_hash,
             state, user_message_id, ended_at)
@@ -289,28 +312,31 @@ export async function up(db: Kysely<never>): Promise<void> {
       v_turn record;
       v_reply_id bigint;
     begin
-      select channel into v_channel from chat_sessions
-        where id = p_session_id for no key update;
-      select state, reply_message_id, user_id into v_turn from turns
-        where id = p_turn_id and session_id = p_session_id and attempts = p_attempt
-        for no key update;
-      if v_turn.state = 'answered' then
-        return v_turn.reply_message_id;
-      end if;
-      if v_turn.state is distinct from 'answering' then
+      update chat_sessions set messages_since_summary = messages_since_summary + 1,
+          last_message_id = nextval('messages_id_seq')
+        where id = p_session_id
+        returning channel, last_message_id into v_channel, v_reply_id;
+      if not found then
         return null;
       end if;
-      insert into messages (session_id, role, content, tokens, delivery_state, delivery_channel,
-          delivery_due_at)
-        values (p_session_id, 'assistant', p_reply, p_tokens, 'pending', v_channel,
-          now() + p_offer_after)
-        returning id into v_reply_id;
+      perform store_counted_message(v_reply_id, p_session_id, 'assistant', p_reply, p_tokens,
+        v_channel, now() + p_offer_after);
       update turns set state = 'answered', reply_message_id = v_reply_id, lease_expires_at = null,
           model = p_model, finish_reason = p_finish_reason, prompt_tokens = p_prompt_tokens,
           completion_tokens = p_completion_tokens, cost_usd = p_cost_usd,
           latency_ms = p_latency_ms, context = p_context, ended_at = now()
-        where id = p_turn_id;
-      perform spend_tokens(v_turn.user_id, p_spent_tokens, (p_limits->>'budget')::integer);
+        where id = p_turn_id and session_id = p_session_id and attempts = p_attempt
+          and state = 'answering'
+        returning user_id, tokens_reserved into v_turn;
+      if not found then
+        delete from messages where id = v_reply_id;
+        return (select reply_message_id from turns
+          where id = p_turn_id and session_id = p_session_id and attempts = p_attempt
+            and state = 'answered');
+      end if;
+      if v_turn.tokens_reserved > 0 then
+        perform spend_tokens(v_turn.user_id, p_spent_tokens, (p_limits->>'budget')::integer);
+      end if;
       return v_reply_id;
     end $$`.execute(db);
 }
