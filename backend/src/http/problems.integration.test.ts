@@ -260,14 +260,13 @@ describe('other routes', () => {
       'validation_failed',
     ],
     ['GET /v1/chats/{chat_id}/export', '/v1/chats/%ff/export', undefined, 404, 'not_found'],
-    ...[
-      ['messages', { text: 'Hi' }],
-      ['takeover', {}],
-      ['handback', {}],
-    ].flatMap(([act, body]): typeof rejected => [
-      [`POST /v1/chats/{chat_id}/${act}`, `/v1/chats/nobody/${act}`, body, 404, 'not_found'],
-      [`POST /v1/chats/{chat_id}/${act}`, `/v1/chats/%00/${act}`, body, 422, 'validation_failed'],
-    ]),
+    ...['messages', 'takeover', 'handback'].flatMap((act): typeof rejected => {
+      const [route, body] = [`POST /v1/chats/{chat_id}/${act}`, { text: 'Hi' }];
+      return [
+        [route, `/v1/chats/nobody/${act}`, body, 404, 'not_found'],
+        [route, `/v1/chats/%00/${act}`, body, 422, 'validation_failed'],
+      ];
+    }),
     ...[{}, { text: '' }, { text: 'a\0b' }, { text: 'x'.repeat(32_001) }, []].map(
       (body): (typeof rejected)[number] => [
         'POST /v1/chats/{chat_id}/messages',
