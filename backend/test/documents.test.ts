@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { readCompose } from './deploy/compose.ts';
 
 const root = path.join(import.meta.dirname, '..', '..');
 const documents = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'docs/operations.md'];
@@ -38,4 +40,16 @@ test('ARCHITECTURE.md says why each dependency is there', () => {
     .flatMap((manifest) => Object.keys({ ...manifest.dependencies, ...manifest.devDependencies }))
     .filter((name) => !name.startsWith('@types/'));
   expect(dependencies.filter((name) => !architecture.includes(name))).toEqual([]);
+});
+
+test('diagram.png is drawn from diagram.svg as it is now: `pnpm diagram`', () => {
+  const source = createHash('sha256').update(read('diagram.svg')).digest('hex');
+  const picture = readFileSync(path.join(root, 'diagram.png'));
+  expect(picture.includes(`tEXtsource\0${source}`)).toBe(true);
+});
+
+test('the diagram shows every part that runs', () => {
+  for (const name of Object.keys(readCompose('docker-compose.rag.yml').services)) {
+    expect(read('diagram.svg')).toContain(`>${name}<`);
+  }
 });
