@@ -1,8 +1,9 @@
-import { APIError } from 'openai';
-import type OpenAI from 'openai';
+import { createParser } from 'eventsource-parser';
 import { z } from 'zod';
 import { AppError } from '#src/errors.ts';
 import type { Completion } from './model.ts';
+import { ProviderError } from './openai-connection.ts';
+import type { AnswerBody, Connection, Limits } from './openai-connection.ts';
 import type { AnswerRequest } from './openai-request.ts';
 
 // Servers differ in what they leave out, and in what they put in its place. `cost` is OpenRouter's.
@@ -31,15 +32,14 @@ const Body = z
 
 export type Answer = Omit<Completion, 'model'>;
 
-/** The whole answer at once. Throws the openai client's errors, or `model_failed` for an unusable answer. */
+/** The whole answer at once. Throws the connection's errors, or `model_failed` for an unusable answer. */
 export async function readAnswer(
-  client: OpenAI,
+  connection: Connection,
   request: AnswerRequest,
-  signal: AbortSignal,
+  limits: Limits,
 ): Promise<Answer> {
-  const body = Body.parse(await client.chat.completions.create(request, { signal }));
-  // OpenRouter reports a failure of the model behind it with status 200.
-  if (body.error) throw new APIError(undefined, body.error, undefined, undefined);
+  const answer = await connection.ask(request, limits);
+  const body = parseBody(await answer.text());
   const choice = body.choices?.[0];
   if (choice?.message === undefined) throw unusable('the answer has no choices');
   return toAnswer(choice.message.content ?? '', choice.finish_reason, body.usage);
@@ -47,21 +47,20 @@ export async function readAnswer(
 
 /** The same answer, handed to `onDelta` piece by piece while it comes. White space alone is held back. */
 export async function streamAnswer(
-  client: OpenAI,
+  connection: Connection,
   request: AnswerRequest,
-  signal: AbortSignal,
+  limits: Limits,
   onDelta: (text: string) => void,
 ): Promise<Answer> {
-  const stream = await client.chat.completions.create(
-    { ...request, stream: true, stream_options: { include_usage: true } },
-    { signal },
-  );
+  const stream = { stream: true, stream_options: { include_usage: true } } as const;
+  const answer = await connection.ask({ ...request, ...stream }, limits);
   let text = '';
   let emitted = 0;
   let finishReason: string | undefined;
   let usage: Usage;
-  for await (const chunk of stream) {
-    const body = Body.parse(chunk);
+  for await (const data of readEvents(answer)) {
+    if (data === '[DONE]') break;
+    const body = parseBody(data);
     const choice = body.choices?.[0];
     text += choice?.delta?.content ?? '';
     finishReason = choice?.finish_reason ?? finishReason;
@@ -71,9 +70,25 @@ export async function streamAnswer(
       emitted = text.length;
     }
   }
-  // An aborted stream, and one that the provider cuts off politely, ends without an error.
+  // A stream that the provider cuts off politely ends without an error.
   if (finishReason === undefined) throw unusable('the stream ended in the middle of the answer');
   return toAnswer(text, finishReason, usage);
+}
+
+/** OpenRouter reports a failure of the model behind it with status 200, and in a stream there is no other way. */
+function parseBody(text: string): z.infer<typeof Body> {
+  const body = Body.parse(JSON.parse(text));
+  if (body.error) throw new ProviderError(body.error);
+  return body;
+}
+
+async function* readEvents(body: AnswerBody): AsyncGenerator<string> {
+  const read: string[] = [];
+  const parser = createParser({ onEvent: ({ data }) => read.push(data) });
+  for await (const chunk of body.setEncoding('utf8')) {
+    parser.feed(String(chunk));
+    yield* read.splice(0);
+  }
 }
 
 function toAnswer(text: string, finishReason: string | undefined, usage: Usage): Answer {

@@ -1,6 +1,8 @@
-import OpenAI from 'openai';
-import { Agent, fetch as undiciFetch } from 'undici';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Agent, request } from 'undici';
+import type { Dispatcher } from 'undici';
 import type { ModelConfig } from '#src/config.ts';
+import type { AnswerRequest } from './openai-request.ts';
 import { retryAfterSeconds } from './retry-after.ts';
 
 export type OpenAiConfig = Extract<ModelConfig, { kind: 'openai' }>;
@@ -14,21 +16,52 @@ export function isOpenAi(baseUrl: string): boolean {
   return new URL(baseUrl).hostname === 'api.openai.com';
 }
 
+/** The body of a successful response; it must be read, or the connection is lost. */
+export type AnswerBody = Dispatcher.ResponseData['body'];
+
+/** When an attempt must be over, in `performance.now()` time; the signal aborts it. */
+export interface Limits {
+  signal: AbortSignal;
+  deadline: number;
+}
+
 export interface Connection {
   /**
-   * The client for one attempt that must be over at `deadline` (in `performance.now()` time). It retries
-   * twice, with backoff, jitter and the provider's `retry-after`; a wait past the deadline is not begun.
+   * Asks for an answer, and again after a passing failure: twice, with backoff, jitter and the
+   * provider's `retry-after`; a wait past the deadline is not begun. Rejects with
+   * {@link ProviderError} or {@link UnreachableError}.
    */
-  clientUntil: (deadline: number) => OpenAI;
+  ask: (body: AnswerRequest, limits: Limits) => Promise<AnswerBody>;
   /** Cuts every socket. */
   close: () => Promise<void>;
 }
 
-// One function under two type declarations, undici's own and the copy in @types/node, which do not fit each other.
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion
-const fetch = undiciFetch as unknown as typeof globalThis.fetch;
+/** What a provider said instead of an answer. Without a status it came with status 200. */
+export class ProviderError extends Error {
+  readonly status: number | undefined;
+  /** The `error` of its body. */
+  readonly said: unknown;
+  readonly retryAfterSeconds: number | undefined;
 
-/** One keep-alive pool to the provider, shared by all calls. */
+  constructor(said: unknown, status?: number, wait?: number) {
+    super(`the provider failed with ${status ?? 'an error in its answer'}`);
+    this.status = status;
+    this.said = said;
+    this.retryAfterSeconds = wait;
+  }
+}
+
+/** No response came: its cause says why. */
+export class UnreachableError extends Error {}
+
+const RETRIES = 2;
+const FIRST_PAUSE_MS = 500;
+const passingStatuses = new Set([408, 409, 429]);
+
+/**
+ * One keep-alive pool to the provider, shared by all calls. The call is made on undici itself:
+ * the openai client and fetch together cost more CPU than the rest of a turn.
+ */
 export function openConnection(config: OpenAiConfig): Connection {
   const pool = new Agent({
     keepAliveTimeout: 30_000,
@@ -38,32 +71,66 @@ export function openConnection(config: OpenAiConfig): Connection {
     // Over HTTP/2 an abort leaves the socket open; over HTTP/1.1 it closes it, which the provider notices.
     allowH2: false,
   });
-  const client = new OpenAI({
-    baseURL: config.baseUrl,
-    // What is not given here the client takes from the environment, where it belongs to another service.
-    apiKey: config.apiKey ?? 'absent',
-    organization: null,
-    project: null,
-    defaultHeaders: config.apiKey === undefined ? { authorization: null } : {},
-    fetchOptions: { dispatcher: pool },
-    maxRetries: 2,
-    logLevel: 'off',
-  });
+  const url = `${config.baseUrl.replace(/\/$/, '')}/chat/completions`;
+  const headers = {
+    'content-type': 'application/json',
+    'user-agent': 'llm-bot-core',
+    ...(config.apiKey === undefined ? {} : { authorization: `Bearer ${config.apiKey}` }),
+  };
+
+  async function askOnce(body: string, signal: AbortSignal): Promise<Outcome> {
+    let response: Dispatcher.ResponseData;
+    try {
+      response = await request(url, { method: 'POST', headers, body, signal, dispatcher: pool });
+    } catch (cause) {
+      return { failure: new UnreachableError('no response', { cause }), isPassing: true };
+    }
+    if (response.statusCode >= 200 && response.statusCode < 300) return { answer: response.body };
+    return await readFailure(response);
+  }
+
   return {
-    clientUntil: (deadline) =>
-      client.withOptions({
-        fetch: async (url, init) => refuseLongWait(await fetch(url, init), deadline),
-      }),
+    async ask(body, { signal, deadline }) {
+      const text = JSON.stringify(body);
+      for (let retry = 0; ; retry += 1) {
+        const outcome = await askOnce(text, signal);
+        if ('answer' in outcome) return outcome.answer;
+        signal.throwIfAborted();
+        const { failure, isPassing } = outcome;
+        const asked = failure instanceof ProviderError ? failure.retryAfterSeconds : undefined;
+        const isTooLong = asked !== undefined && performance.now() + asked * 1_000 >= deadline;
+        if (!isPassing || isTooLong || retry === RETRIES) throw failure;
+        const backoff = FIRST_PAUSE_MS * 2 ** retry * (1 - Math.random() / 4);
+        await sleep(asked === undefined ? backoff : asked * 1_000, undefined, { signal });
+      }
+    },
     close: () => pool.destroy(),
   };
 }
 
-/** `x-should-retry` is the header by which the openai client is told whether to try again. */
-function refuseLongWait(response: Response, deadline: number): Response {
-  const wait = retryAfterSeconds(response.headers);
-  if (response.ok || wait === undefined || performance.now() + wait * 1000 < deadline) {
-    return response;
+type Outcome =
+  | { answer: AnswerBody }
+  | { failure: ProviderError | UnreachableError; isPassing: boolean };
+
+async function readFailure({ statusCode, headers, body }: Dispatcher.ResponseData) {
+  const given = new Headers(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+  const advice = given.get('x-should-retry');
+  const isPassing = passingStatuses.has(statusCode) || statusCode >= 500;
+  return {
+    failure: new ProviderError(
+      errorOf(await body.text().catch(() => '')),
+      statusCode,
+      retryAfterSeconds(given),
+    ),
+    isPassing: advice === null ? isPassing : advice === 'true',
+  };
+}
+
+function errorOf(text: string): unknown {
+  try {
+    const body: unknown = JSON.parse(text);
+    return typeof body === 'object' && body !== null ? Reflect.get(body, 'error') : undefined;
+  } catch {
+    return undefined;
   }
-  const headers = new Headers([...response.headers, ['x-should-retry', 'false']]);
-  return new Response(response.body, { status: response.status, headers });
 }

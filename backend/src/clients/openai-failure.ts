@@ -1,9 +1,7 @@
-import { APIConnectionError, APIError } from 'openai';
 import { AppError } from '#src/errors.ts';
 import type { PromptMessage } from './model.ts';
-import { isOpenRouter } from './openai-connection.ts';
+import { isOpenRouter, ProviderError, UnreachableError } from './openai-connection.ts';
 import type { OpenAiConfig } from './openai-connection.ts';
-import { retryAfterSeconds } from './retry-after.ts';
 
 /** The request itself or the key is refused. */
 const permanentStatuses = new Set([400, 401, 403, 404, 413, 422]);
@@ -15,11 +13,12 @@ export function describeFailure(
   prompt: PromptMessage[],
   config: OpenAiConfig,
 ): AppError {
-  const wait = error instanceof APIError && error.headers && retryAfterSeconds(error.headers);
+  const refusal = error instanceof ProviderError ? error : undefined;
+  const wait = refusal?.retryAfterSeconds;
   return new AppError('model_failed', `${model}: ${reasonOf(error, prompt, config)}`, {
     cause: error,
-    isPermanent: error instanceof APIError && permanentStatuses.has(error.status ?? 0),
-    retryAfterSeconds: typeof wait === 'number' ? Math.ceil(wait) : undefined,
+    isPermanent: permanentStatuses.has(refusal?.status ?? 0),
+    retryAfterSeconds: wait === undefined ? undefined : Math.ceil(wait),
   });
 }
 
@@ -45,10 +44,10 @@ export function joinFailures(failures: AppError[]): AppError {
 function reasonOf(error: unknown, prompt: PromptMessage[], config: OpenAiConfig): string {
   if (error instanceof AppError) return error.message;
   if (error instanceof SyntaxError) return 'the answer is not valid JSON';
-  if (error instanceof APIConnectionError) {
+  if (error instanceof UnreachableError) {
     return `${new URL(config.baseUrl).host} cannot be reached${networkCode(error)}; check the network and LLM_BASE_URL`;
   }
-  if (!(error instanceof APIError)) {
+  if (!(error instanceof ProviderError)) {
     return `the connection broke off in the middle of the answer${networkCode(error)}`;
   }
   if (error.status === 401 || error.status === 403) return authReason(error.status, config);
@@ -72,11 +71,11 @@ const longestReason = 160;
 
 /** The provider's short reason on one line; `undefined` where it repeats the prompt or a key. */
 function providerWords(
-  { error }: APIError,
+  { said }: ProviderError,
   prompt: PromptMessage[],
   { apiKey }: OpenAiConfig,
 ): string | undefined {
-  const message = typeof error === 'string' ? error : fieldOf(error, 'message');
+  const message = typeof said === 'string' ? said : fieldOf(said, 'message');
   if (message === undefined) return undefined;
   const line = message.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
   const words = line.length > longestReason ? `${line.slice(0, longestReason)}…` : line;

@@ -53,7 +53,7 @@ async function attempt(
 ): Promise<Outcome> {
   signal.throwIfAborted();
   const deadline = startDeadline(shareEnd, signal);
-  const client = connection.clientUntil(shareEnd);
+  const limits = { signal: deadline.signal, deadline: shareEnd };
   const request = toRequest(config.baseUrl, model, prompt, maxTokens);
   let started = false;
   const emit = (text: string) => {
@@ -64,8 +64,8 @@ async function attempt(
   try {
     const answer =
       onDelta === undefined
-        ? await readAnswer(client, request, deadline.signal)
-        : await streamAnswer(client, request, deadline.signal, emit);
+        ? await readAnswer(connection, request, limits)
+        : await streamAnswer(connection, request, limits, emit);
     signal.throwIfAborted();
     return { completion: { ...answer, model } };
   } catch (error) {

@@ -9,6 +9,8 @@ export interface AnswerRequest {
   max_completion_tokens?: number;
   /** OpenRouter's own: adds the cost to the usage. */
   usage?: { include: true };
+  stream?: true;
+  stream_options?: { include_usage: true };
 }
 
 /** The body of the request, without what only a stream needs. */
