@@ -4,13 +4,14 @@ import { parseArgs } from 'node:util';
 import { loadConfig } from '#src/config.ts';
 import { runEntry } from '#src/run-entry.ts';
 import { StartError } from '#src/start-error.ts';
+import { runOverload } from './overload.ts';
 import { printTurns, reportTurns } from './report-turns.ts';
 import { runRecall } from './recall.ts';
 import { openServer } from './server.ts';
 import type { Server } from './server.ts';
 import { quick, runTurns, thorough } from './turn.ts';
 
-type Bench = (server: Server, isQuick: boolean) => Promise<object>;
+type Bench = (server: Server, isQuick: boolean, minutes?: number) => Promise<object>;
 
 const benches: Record<string, Bench> = {
   async turn(server, isQuick) {
@@ -18,14 +19,20 @@ const benches: Record<string, Bench> = {
     printTurns(report);
     return report;
   },
+  overload: (server, isQuick, minutes) =>
+    runOverload(server, minutes === undefined ? (isQuick ? 10 : 60) : minutes * 60),
   recall: (server, isQuick) => runRecall(server, isQuick ? 200_000 : 2_000_000),
 };
 
-/** `pnpm bench [turn|recall] [--quick] [--json FILE]`. */
+/** `pnpm bench [turn|overload|recall] [--quick] [--json FILE]`; `--minutes 20` makes a soak of overload. */
 await runEntry(async () => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { quick: { type: 'boolean', default: false }, json: { type: 'string' } },
+    options: {
+      quick: { type: 'boolean', default: false },
+      json: { type: 'string' },
+      minutes: { type: 'string' },
+    },
   });
   const [name = 'turn'] = positionals;
   const bench = benches[name];
@@ -34,7 +41,8 @@ await runEntry(async () => {
   }
   const server = await openServer(loadConfig().databaseUrl);
   try {
-    const result = await bench(server, values.quick);
+    const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
+    const result = await bench(server, values.quick, minutes);
     if (values.json !== undefined) {
       const [cpu] = cpus();
       const about = {

@@ -40,6 +40,11 @@ export function residentMegabytes(pid: number): number {
   return Number(/^VmRSS:\s*(\d+)/m.exec(status)?.[1] ?? 0) / 1_024;
 }
 
+/** File descriptors, sockets among them. */
+export function openFiles(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
 function readStat(pid: number): Stat | undefined {
   const text = readProc(pid, 'stat');
   const [, name = '', rest = ''] = /^\d+ \((.*)\) (.*)$/s.exec(text ?? '') ?? [];

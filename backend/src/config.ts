@@ -87,7 +87,7 @@ export const Environment = z.object({
   RATE_LIMIT_PER_MINUTE: integer(0, 0, 100_000),
   CHAT_RATE_LIMIT_PER_MINUTE: integer(0, 0, 100_000),
   DAILY_TOKEN_BUDGET: integer(0, 0, 2_000_000_000),
-  MAX_CONCURRENT_TURNS: integer(1_000, 1, 100_000),
+  MAX_CONCURRENT_TURNS: integer(256, 1, 100_000),
   SHORT_HISTORY_LIMIT: integer(8, 1, 1_000),
   CONTEXT_TOKEN_BUDGET: integer(16_000, 100, 10_000_000),
   RAG_ENABLED: z.preprocess(

@@ -56,7 +56,7 @@ export async function serveApi(
     model,
     logger,
     metrics: createTurnMetrics(registry),
-    admission: createAdmission(config.chat.maxConcurrentTurns, pool),
+    admission: createAdmission(config.chat.maxConcurrentTurns),
     settings: {
       ...config.chat,
       summaryThreshold: config.summaries.threshold,

@@ -1,21 +1,17 @@
-import type { Pool } from 'pg';
 import { AppError } from '#src/errors.ts';
 
 /** Turns that a process takes on at once. */
 export interface Admission {
-  /** False where one more would slow down those that are running; else `leave` follows. */
+  /** False where there are as many as it may have; else `leave` follows. */
   enter: () => boolean;
   leave: () => void;
 }
 
-/** A burst of so many statements is worked off in a fraction of a second; more of them is a jam. */
-const MAX_WAITING_STATEMENTS = 256;
-
-export function createAdmission(maxTurns: number, pool: Pick<Pool, 'waitingCount'>): Admission {
+export function createAdmission(maxTurns: number): Admission {
   let turns = 0;
   return {
     enter() {
-      if (turns >= maxTurns || pool.waitingCount >= MAX_WAITING_STATEMENTS) return false;
+      if (turns >= maxTurns) return false;
       turns += 1;
       return true;
     },
