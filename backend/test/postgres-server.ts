@@ -27,6 +27,8 @@ export interface PostgresServer {
   url: string;
   cluster: Cluster;
   pid: number;
+  /** On the same port. `immediate` is a crash: nothing is written out before, and it recovers from its log. */
+  restart: (mode: 'fast' | 'immediate') => Promise<void>;
   stop: () => Promise<void>;
 }
 
@@ -47,7 +49,7 @@ async function startIn(home: string, settings: Record<string, string>): Promise<
   const programs = await reachablePrograms(await findPostgresPrograms(), account);
   const cluster = { folder, account, programs };
   await createCluster(cluster, settings);
-  const postmaster = await startPostmaster(cluster);
+  let postmaster = await startPostmaster(cluster);
   // Where the run is cut short (a second Ctrl-C), only this is still called.
   const abandon = () => {
     abandonPostmaster(postmaster, 'SIGQUIT');
@@ -59,6 +61,10 @@ async function startIn(home: string, settings: Record<string, string>): Promise<
     url: await clusterUrl(cluster, postmaster.port),
     cluster,
     pid: postmaster.pid,
+    restart: async (mode) => {
+      await stopPostmaster(cluster, postmaster, mode);
+      postmaster = await startPostmaster(cluster, postmaster.port);
+    },
     stop: async () => {
       process.off('exit', abandon);
       await stopPostmaster(cluster, postmaster);

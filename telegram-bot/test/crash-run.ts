@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { createTestDatabase } from '../../backend/test/database.ts';
 import { startFakeModel } from '../../backend/test/fake-model.ts';
+import { seeded } from '../../backend/test/seeded-random.ts';
 import { startFakeTelegram } from './fake-telegram.ts';
 import type { FakeTelegram, Trouble } from './fake-telegram.ts';
 import { say } from './people.ts';
@@ -161,15 +162,4 @@ async function listTurns(sql: Client): Promise<StoredTurn[]> {
       order by t.id`,
   );
   return rows;
-}
-
-/** The same numbers for the same seed. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d_2b_79_f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

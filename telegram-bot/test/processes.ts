@@ -34,7 +34,7 @@ export function startBot(
   backendUrl: string,
   env: Record<string, string> = {},
 ): Running {
-  return start('telegram-bot/src/main.ts', {
+  return startEntry('telegram-bot/src/main.ts', {
     BOT_TOKEN: TOKEN,
     TELEGRAM_API_ROOT: telegramRoot,
     BACKEND_URL: backendUrl,
@@ -49,7 +49,7 @@ export function startBackend(
   modelUrl: string,
   env: Record<string, string> = {},
 ): Running {
-  return start('backend/src/api.ts', {
+  return startEntry('backend/src/api.ts', {
     PORT: String(port),
     DATABASE_URL: databaseUrl,
     LLM_BASE_URL: modelUrl,
@@ -60,7 +60,7 @@ export function startBackend(
 }
 
 export function startWorker(databaseUrl: string, env: Record<string, string>): Running {
-  return start('backend/src/worker.ts', { DATABASE_URL: databaseUrl, ...env });
+  return startEntry('backend/src/worker.ts', { DATABASE_URL: databaseUrl, ...env });
 }
 
 export async function freePort(): Promise<number> {
@@ -97,7 +97,8 @@ export async function untilHealthy(url: string): Promise<void> {
   );
 }
 
-function start(file: string, env: Record<string, string>): Running {
+/** One of our entries, with nothing in its environment but what is given. */
+export function startEntry(file: string, env: Record<string, string>): Running {
   const child = spawn(process.execPath, [file], {
     cwd: root,
     env: { ...bareEnv, ...env },

@@ -43,12 +43,13 @@ export async function startPostmaster(cluster: Cluster, port?: number): Promise<
   return postmaster;
 }
 
-/** Closes all connections, stops PostgreSQL and resolves once its process is gone. */
+/** Closes all connections, stops PostgreSQL and resolves once its process is gone. `immediate` is as a crash. */
 export async function stopPostmaster(
   { folder, programs, account }: Cluster,
   { pid }: Postmaster,
+  mode: 'fast' | 'immediate' = 'fast',
 ): Promise<void> {
-  const flags = ['-D', folder, '-m', 'fast', '-t', '600'];
+  const flags = ['-D', folder, '-m', mode, '-t', '600'];
   try {
     await runProgram(programs.pg_ctl, ['stop', '-s', '-w', ...flags], { account, cwd: folder });
   } catch (error) {

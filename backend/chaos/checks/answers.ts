@@ -1,0 +1,92 @@
+import { saidIn } from '../marks.ts';
+import type { Said } from '../speech.ts';
+import { deletedMarks, listAnswered } from './evidence.ts';
+import type { Evidence, Violation } from './evidence.ts';
+
+/** 6, and the promise behind it: what was accepted is never lost, and is processed once. */
+export function checkAnswers(evidence: Evidence): Violation[] {
+  const { stored, said } = evidence;
+  const deleted = deletedMarks(evidence);
+  const places = new Map<string, string[]>();
+  const note = (mark: string, place: string) =>
+    places.set(mark, [...(places.get(mark) ?? []), place]);
+  for (const { id, role, content } of stored.messages) {
+    if (role === 'user') for (const mark of saidIn(content)) note(mark, `message ${id}`);
+  }
+  for (const { id, text } of stored.turns) {
+    for (const mark of saidIn(text ?? '')) note(mark, `turn ${id}`);
+  }
+
+  return said.flatMap((words) => {
+    const found = places.get(words.mark) ?? [];
+    const report = (rule: string, text: string) => ({
+      rule,
+      chat: words.chat,
+      about: [words.mark],
+      text: `${words.mark} ${text}`,
+    });
+    if (found.length > 1)
+      return [report('processed once', `is there ${found.length} times: ${found.join(', ')}`)];
+    if (found.length === 0 && wasAccepted(words) && !deleted.has(words.mark)) {
+      return [report('never lost', 'was accepted, and is nowhere')];
+    }
+    return checkReplies(evidence, words).map((problem) => report('one answer', problem));
+  });
+}
+
+/** Telegram keeps what was not taken; it is all taken in the end. */
+function wasAccepted({ channel, calls }: Said): boolean {
+  return channel === 'telegram' || calls.some(({ accepted }) => accepted);
+}
+
+function checkReplies({ stored, acts }: Evidence, { chat, mark, calls }: Said): string[] {
+  const replies = calls.flatMap(({ reply }) => reply ?? []);
+  const marks = new Set(replies.map(({ text }) => saidIn(text).join(' ')));
+  if (marks.size > 1) return [`got several answers: ${[...marks].join(', ')}`];
+  const [told] = replies;
+  if (told === undefined) return [];
+  const own = told.text.slice(0, told.text.indexOf('}') + 1);
+  if (!own.startsWith(mark.slice(0, -1))) return [`got an answer to something else: ${own}`];
+  if (
+    acts.some(
+      ({ kind, marks: gone }) =>
+        kind === 'delete-message' && (gone.includes(own) || gone.includes(mark)),
+    )
+  )
+    return [];
+  const reply = stored.messages.find(({ id }) => id === Number(told.replyId));
+  if (reply?.content.startsWith(own) !== true)
+    return [
+      `was answered with ${own}, and message ${told.replyId} is ${reply?.content ?? 'nowhere'}`,
+    ];
+  const turn = stored.turns.find(({ reply_message_id: id }) => id === reply.id);
+  return turn?.chat_id === chat ? [] : [`was answered with ${own}, which is no reply of its chat`];
+}
+
+/** A reply belongs to one turn, is an answer to its message, and every turn has come to an end. */
+export function checkTurns(evidence: Evidence): Violation[] {
+  const { stored } = evidence;
+  const sessions = new Map(stored.sessions.map((session) => [session.id, session.chat_id]));
+  const replied = new Set(stored.turns.map(({ reply_message_id: id }) => id));
+  const orphans = stored.messages
+    .filter(({ id, role }) => role === 'assistant' && !replied.has(id))
+    .map((message) => ({
+      rule: 'one answer',
+      chat: sessions.get(message.session_id) ?? '',
+      about: saidIn(message.content),
+      text: `message ${message.id} is the reply of no turn: ${message.content}`,
+    }));
+  const users = new Map(stored.messages.map((message) => [message.id, message]));
+  const mixed = listAnswered(evidence).flatMap(({ turn, prompt, reply }) => {
+    const own = saidIn(users.get(turn.user_message_id ?? -1)?.content ?? '');
+    const asked = saidIn(prompt.asked);
+    if (own.length === 0 || own.join() === asked.join()) return [];
+    return {
+      rule: 'one answer',
+      chat: turn.chat_id,
+      about: [...own, ...asked],
+      text: `the reply ${reply.id} to ${own.join(' ')} was written for ${asked.join(' ')}`,
+    };
+  });
+  return [...orphans, ...mixed];
+}

@@ -1,0 +1,72 @@
+import type { FakeTelegram } from '../../../telegram-bot/test/fake-telegram.ts';
+import { callOf, isReply, saidIn } from '../marks.ts';
+import type { ModelCall } from '../model.ts';
+import type { Act } from '../operator.ts';
+import type { MemorySettings } from '../plan.ts';
+import type { ChatPrompt } from '../prompt.ts';
+import type { Closing, Said } from '../speech.ts';
+import type { Stored, StoredMessage, StoredTurn } from '../stored.ts';
+
+/** All that is known when everything is at rest. */
+export interface Evidence {
+  stored: Stored;
+  calls: ModelCall[];
+  said: Said[];
+  closings: Closing[];
+  acts: Act[];
+  telegram: FakeTelegram;
+  settings: MemorySettings;
+}
+
+/** A promise that was broken. */
+export interface Violation {
+  /** The promise, in a few words. */
+  rule: string;
+  chat: string;
+  /** Marks and ids: whatever mentions one of them belongs to the story. */
+  about: string[];
+  text: string;
+}
+
+export type Check = (evidence: Evidence) => Violation[];
+
+/** A turn whose reply is there, with the prompt that led to it. */
+export interface AnsweredTurn {
+  turn: StoredTurn;
+  reply: StoredMessage;
+  prompt: ChatPrompt;
+  call: number;
+}
+
+export function listAnswered({ stored, calls }: Evidence): AnsweredTurn[] {
+  const messages = new Map(stored.messages.map((message) => [message.id, message]));
+  return stored.turns.flatMap((turn) => {
+    const reply = messages.get(turn.reply_message_id ?? -1);
+    const call = callOf(saidIn(reply?.content ?? '').find(isReply) ?? '');
+    const prompt = calls[call]?.prompt;
+    return reply === undefined || prompt?.kind !== 'chat' ? [] : [{ turn, reply, prompt, call }];
+  });
+}
+
+/** Messages whose turn has no answer: no prompt and no summary may hold them. */
+export function unansweredIds({ stored }: Evidence): Set<number> {
+  return new Set(
+    stored.turns
+      .filter(({ state }) => state !== 'answered')
+      .flatMap(({ user_message_id: id }) => (id === null ? [] : [id])),
+  );
+}
+
+/** Where a mark stands; of what was deleted nothing. */
+export function messagesByMark({ stored }: Evidence): Map<string, StoredMessage> {
+  return new Map(
+    stored.messages.flatMap((message) => saidIn(message.content).map((mark) => [mark, message])),
+  );
+}
+
+/** Marks of messages that the operator deleted, or may have deleted. */
+export function deletedMarks({ acts }: Evidence): Set<string> {
+  return new Set(
+    acts.filter(({ kind }) => kind === 'delete-message').flatMap(({ marks }) => marks),
+  );
+}

@@ -1,0 +1,105 @@
+import { chatOf, isReply, marksIn, saidIn } from '../marks.ts';
+import type { ChatPrompt, SummaryPrompt } from '../prompt.ts';
+import { deletedMarks, listAnswered, messagesByMark, unansweredIds } from './evidence.ts';
+import type { Evidence, Violation } from './evidence.ts';
+
+/** 1: what was said before in the session stands in the prompt of every reply, or in its summary. */
+export function checkNoHole(evidence: Evidence): Violation[] {
+  const { messages } = evidence.stored;
+  const unanswered = unansweredIds(evidence);
+  return listAnswered(evidence).flatMap(({ turn, prompt, call }) => {
+    const shown = new Set([prompt.summary, ...prompt.window].flatMap(saidIn));
+    const lacking = messages
+      .filter(
+        ({ id, session_id: session }) =>
+          session === turn.session_id && id < (turn.user_message_id ?? 0),
+      )
+      .filter(({ id }) => !unanswered.has(id))
+      .flatMap(({ content }) => saidIn(content))
+      .filter((mark) => !shown.has(mark));
+    if (lacking.length === 0) return [];
+    return {
+      rule: 'no hole',
+      chat: turn.chat_id,
+      about: [...lacking.slice(0, 3), ...saidIn(prompt.asked), turn.session_id],
+      text: `the prompt of call ${call}, which answers ${saidIn(prompt.asked).join(' ')}, lacks ${lacking.join(' ')}`,
+    };
+  });
+}
+
+/** 5: no prompt holds anything of another chat. */
+export function checkIsolation({ calls }: Evidence): Violation[] {
+  return calls.flatMap(({ prompt, chat }, call) => {
+    const foreign = partsOf(prompt)
+      .flatMap(marksIn)
+      .filter((mark) => chatOf(mark) !== chat);
+    if (foreign.length === 0) return [];
+    return {
+      rule: 'isolation',
+      chat,
+      about: foreign,
+      text: `the prompt of call ${call} of chat ${chat} holds ${foreign.join(' ')}`,
+    };
+  });
+}
+
+/** Each message once and in order; and only what was kept, of this conversation. */
+export function checkPrompts(evidence: Evidence): Violation[] {
+  const stored = messagesByMark(evidence);
+  const deleted = deletedMarks(evidence);
+  return evidence.calls.flatMap(({ prompt, chat }, call) => {
+    if (prompt.kind !== 'chat') return [];
+    const asked = saidIn(prompt.asked);
+    const window = prompt.window.flatMap(saidIn);
+    const session = stored.get(asked[0] ?? '')?.session_id;
+    const report = (marks: string[], what: string): Violation[] =>
+      marks.length === 0
+        ? []
+        : [
+            {
+              rule: 'a prompt holds what was kept, once and in order',
+              chat,
+              about: [...marks, ...asked],
+              text: `the prompt of call ${call}, which answers ${asked.join(' ')}, ${what} ${marks.join(' ')}`,
+            },
+          ];
+    const all = [...saidIn(prompt.summary), ...window];
+    return [
+      ...report(
+        all.filter((mark) => isReply(mark) && !stored.has(mark) && !deleted.has(mark)),
+        'holds replies that were not kept:',
+      ),
+      ...report(
+        session === undefined
+          ? []
+          : all.filter((mark) => (stored.get(mark)?.session_id ?? session) !== session),
+        'holds what was said in another conversation:',
+      ),
+      ...report(repeated(window), 'repeats in its window'),
+      ...report(repeated(saidIn(prompt.summary)), 'repeats in its summary'),
+      ...report(misplaced(prompt), 'repeats of its summary, not where the window begins:'),
+    ];
+  });
+}
+
+function repeated(marks: string[]): string[] {
+  return marks.filter((mark, index) => marks.indexOf(mark) < index);
+}
+
+/** What summary and window share stands at the window's beginning. */
+function misplaced({ summary, window }: ChatPrompt): string[] {
+  const covered = new Set(saidIn(summary));
+  const marks = window.flatMap(saidIn);
+  const first = marks.findIndex((mark) => !covered.has(mark));
+  return first === -1 ? [] : marks.slice(first).filter((mark) => covered.has(mark));
+}
+
+function partsOf(prompt: ChatPrompt | SummaryPrompt): string[] {
+  if (prompt.kind === 'summary') return [prompt.previous, ...prompt.messages];
+  return [
+    prompt.summary,
+    ...prompt.window,
+    ...prompt.recalled.map(({ text }) => text),
+    prompt.asked,
+  ];
+}
