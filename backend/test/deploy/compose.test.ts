@@ -182,12 +182,14 @@ describe.each(['docker-compose.yml', 'docker-compose.rag.yml'])('%s', (file) => 
     ]);
   });
 
-  test('the images have the Node and the pnpm of the project', () => {
-    for (const [, one] of all.filter(([, { build }]) => build !== undefined)) {
-      for (const { instruction, rest } of dockerfileOf(one)) {
-        if (instruction === 'FROM') expect(rest).toMatch(`node:${nodeVersion}-`);
-        if (instruction === 'RUN') expect(rest).toMatch(`npx -y ${manifest.packageManager} `);
-      }
+  test('the images have the Node, the pnpm and the PostgreSQL of the project', () => {
+    const postgresMajor = /^postgres:(\d+)/.exec(service('postgres').image ?? '')?.[1];
+    const steps = all.flatMap(([, one]) => dockerfileOf(one));
+    const those = (name: string) => steps.filter(({ instruction }) => instruction === name);
+    for (const { rest } of those('FROM')) expect(rest).toMatch(`node:${nodeVersion}-`);
+    for (const { rest } of those('RUN')) {
+      const tools = `apk add --no-cache postgresql${postgresMajor}-client`;
+      if (rest !== tools) expect(rest).toMatch(`npx -y ${manifest.packageManager} install `);
     }
   });
 });
