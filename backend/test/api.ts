@@ -75,8 +75,10 @@ export interface ApiProcess extends ApiClient {
 }
 
 /** Serves the API in a process of its own, and resolves once it is ready. */
-export async function spawnApi(options: ApiOptions): Promise<ApiProcess> {
-  const entry = fileURLToPath(new URL('../src/api.ts', import.meta.url));
+export async function spawnApi(
+  options: ApiOptions,
+  entry = fileURLToPath(new URL('../src/api.ts', import.meta.url)),
+): Promise<ApiProcess> {
   const child = spawn(process.execPath, [entry], {
     env: { PATH: process.env.PATH, ...environmentOf(options), LOG_LEVEL: 'info' },
     stdio: ['ignore', 'pipe', 'pipe'],
