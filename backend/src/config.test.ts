@@ -58,6 +58,11 @@ test('an address that others can reach needs a key', () => {
   expect(loadConfig({ HOST: '0.0.0.0', API_KEY: 'a, b' }).server.apiKeys).toEqual(['a', 'b']);
 });
 
+test('the panel’s key is another one than those that open everything', () => {
+  const keys = { API_KEY: 'a, b', DESK_API_KEY: 'b' };
+  expect(() => loadConfig(keys)).toThrow(/DESK_API_KEY: must not be one of API_KEY/);
+});
+
 test.each(['127.0.0.1', '127.1.2.3', 'localhost', '::1'])('%s needs no key', (host) => {
   expect(loadConfig({ HOST: host }).server.host).toBe(host);
 });

@@ -188,6 +188,25 @@ describe.skipIf(chromium === undefined)('the chat page', () => {
     await panel.getByText('None: there was nothing before this message.').waitFor();
   });
 
+  test('while an operator holds the chat it says so, and shows their words after a reload', async () => {
+    const page = await openPage();
+    await send(page, 'Repeat: before');
+    await answered(page, 1);
+    const chatId = await page.evaluate(() => localStorage.getItem('chat-id'));
+    const operate = (act: string) =>
+      page.request.post(`${server.url}/v1/chats/${chatId}/${act}`, {
+        data: { text: 'Here I am.' },
+      });
+    await operate('takeover');
+    await send(page, 'Is anybody there?');
+    await page.getByText('An operator has taken over').waitFor();
+    await operate('messages');
+    await page.reload();
+    await page.getByText('An operator has taken over').waitFor();
+    await page.getByText('Here I am.').waitFor();
+    expect(await page.locator('.problem').count()).toBe(0);
+  });
+
   test('a new conversation keeps the old one above a divider', async () => {
     const page = await openPage();
     const button = page.getByRole('button', { name: 'New conversation' });

@@ -196,7 +196,10 @@ async function sayAndCheck(world: World, message: { text: string; message_id: st
   if (chat.held && text !== '') {
     expect(body).toMatchObject({ type: 'silence', reply_message_id: null });
     expect(model.requests).toHaveLength(calls);
-    expect(await ownMessage(chat.id, message.message_id)).toMatchObject({ content: text });
+    expect(await ownMessage(chat.id, message.message_id)).toMatchObject({
+      content: text,
+      state: 'silenced',
+    });
     return;
   }
   if (text === '') {
@@ -213,7 +216,7 @@ async function sayAndCheck(world: World, message: { text: string; message_id: st
 /** The stored message of a turn that is tried again; its content is null where it was deleted. */
 async function ownMessage(chatId: string, messageId: string) {
   const [own] = await sql.rows<{ id: string | null; content: string | null }>(
-    `select m.id, m.content from turns t left join messages m on m.id = t.user_message_id
+    `select m.id, m.content, t.state from turns t left join messages m on m.id = t.user_message_id
       where t.chat_id = $1 and client_message_id = $2`,
     [chatId, messageId],
   );

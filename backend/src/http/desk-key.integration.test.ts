@@ -31,12 +31,13 @@ const people = {
   roleless: '0a000000-0000-4000-8000-000000000005',
 };
 
+let databaseUrl: string;
 let sql: Sql;
 let api: Api;
 let routes: [method: string, path: string][];
 
 beforeAll(async () => {
-  const { url: databaseUrl } = await createTestDatabase();
+  ({ url: databaseUrl } = await createTestDatabase());
   sql = openSql(databaseUrl);
   api = await startApi({ databaseUrl, env: { API_KEY: 'all', DESK_API_KEY: 'desk' } });
   const { body } = await clientOf(api.url, { authorization: 'Bearer all' }).get<{
@@ -133,4 +134,36 @@ test('the panel’s key opens what operators do, and nothing else; API_KEY opens
     expect((await as(people.operator).get(path)).status).toBe(403);
   }
   expect((await as(people.operator, 'other').post('/v1/memories/retry', {})).status).toBe(401);
+});
+
+test('on loopback without API_KEY, the panel’s key is still no more than that', async () => {
+  const open = await startApi({ databaseUrl, env: { DESK_API_KEY: 'desk' } });
+  const desk = { authorization: 'Bearer desk', 'x-operator': people.operator };
+  try {
+    expect((await open.get('/v1/deliveries')).status).toBe(200);
+    expect((await open.get('/v1/deliveries', { headers: desk })).status).toBe(403);
+    expect((await open.post('/v1/memories/retry', {}, { headers: desk })).status).toBe(200);
+    const viewer = { ...desk, 'x-operator': people.viewer };
+    expect((await open.post('/v1/memories/retry', {}, { headers: viewer })).status).toBe(403);
+  } finally {
+    await open.close();
+  }
+});
+
+test('who took a chat over, and who spoke in it, is kept', async () => {
+  const all = as(undefined, 'all');
+  await all.handle({ chat_id: 'kept', text: 'Hi' });
+  await as(people.operator).post('/v1/chats/kept/takeover', {});
+  const { body } = await as(people.operator).post('/v1/chats/kept/messages', { text: 'Hello' });
+  expect(
+    await sql.rows('select operator_id from messages where id = $1', [body['message_id']]),
+  ).toEqual([{ operator_id: people.operator }]);
+  expect(await sql.rows(`select taken_over_by from chat_sessions where chat_id = 'kept'`)).toEqual([
+    { taken_over_by: people.operator },
+  ]);
+  // With API_KEY nobody checks who it is, so nobody is believed.
+  await as(people.operator, 'all').post('/v1/chats/kept/takeover', {});
+  expect(await sql.rows(`select taken_over_by from chat_sessions where chat_id = 'kept'`)).toEqual([
+    { taken_over_by: null },
+  ]);
 });
