@@ -47,7 +47,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  for (const { kill } of processes) kill('SIGKILL');
+  for (const api of processes) api.kill('SIGKILL');
   await sql.close();
   await model.close();
   await rm(nextVersion, { recursive: true, force: true });
