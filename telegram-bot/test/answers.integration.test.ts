@@ -1,5 +1,6 @@
 import type { User } from 'grammy/types';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { FakeTelegram, Trouble } from './fake-telegram.ts';
 import { press, say } from './people.ts';
@@ -158,6 +159,24 @@ test('a send whose outcome is unknown is shown, not repeated, and sent again on 
   await eventually(() => notice.deleted);
   await eventually(() => telegram.visible(ada.id).length === 2);
   expect(texts(telegram.visible(ada.id))).toEqual(['echo: hello', 'echo: hello']);
+});
+
+test('an outage that also swallows the notice only delays it', async () => {
+  const ada = somebody();
+  telegram.trouble = (method, { chat_id: chat }) =>
+    method === 'sendMessage' && Number(chat) === ada.id ? { drop: 'before' } : undefined;
+  say(telegram, 'hello', ada);
+  // The answer, and the notice as often as the bot insists.
+  await eventually(() => callsFor(ada.id, 'sendMessage').length === 4);
+  telegram.trouble = () => undefined;
+  const sql = new Client({ connectionString: stage.databaseUrl });
+  await sql.connect();
+  const notice = await eventually(async () => {
+    await sql.query(`update messages set delivery_due_at = now() where delivery_state = 'sending'`);
+    return telegram.visible(ada.id)[0];
+  });
+  await sql.end();
+  expect(buttonsOf(notice)).toEqual([expect.stringMatching(/^retry:/)]);
 });
 
 test('Telegram’s word on how long to wait is obeyed', async () => {

@@ -51,11 +51,15 @@ export async function deliver(chat: Chat, answer: Answer): Promise<boolean> {
   });
 }
 
-/** Tells the user that an answer may not have arrived, and notes it. */
+/**
+ * Tells the user that an answer may not have arrived, and notes it. Where they may not have heard
+ * it, nothing is noted: the answer stays as being sent, and the outbox brings it up again.
+ */
 export async function flagUncertain(chat: Chat, answer: Answer, reason: string): Promise<void> {
   const keyboard = new InlineKeyboard().text(answer.texts.sendAgain, RETRY_BUTTON + answer.id);
-  await remark(chat.api, answer.place, `⚠️ ${answer.texts.uncertain}`, { keyboard, insist: true });
-  await mark(chat, answer.id, { state: 'uncertain', error: reason });
+  const text = `⚠️ ${answer.texts.uncertain}`;
+  const told = await remark(chat.api, answer.place, text, { keyboard, insist: true });
+  if (told) await mark(chat, answer.id, { state: 'uncertain', error: reason });
 }
 
 /**

@@ -40,6 +40,9 @@ async function takeDelivery(chat: Chat, delivery: Delivery): Promise<void> {
   const answer = { id: delivery.message_id, text: delivery.text, place, texts };
   if (delivery.state === 'pending') await deliver(chat, answer);
   else if (!chat.beingSent.has(answer.id)) {
-    await flagUncertain(chat, answer, 'its sender went silent');
+    chat.beingSent.add(answer.id);
+    await flagUncertain(chat, answer, 'its sender went silent').finally(() =>
+      chat.beingSent.delete(answer.id),
+    );
   }
 }

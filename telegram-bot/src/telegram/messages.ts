@@ -48,17 +48,19 @@ export async function sendFormatted(
 
 /**
  * Says something of the bot's own: once, and lost where it cannot be sent. With `insist` it is
- * said again where it may not have been heard: twice is better than never.
+ * said again where it may not have been heard: twice is better than never. False where it may be
+ * lost; true also where Telegram refuses it for good.
  */
 export async function remark(
   api: Api,
   place: Place,
   text: string,
   options: SendOptions & { insist?: boolean } = {},
-): Promise<void> {
+): Promise<boolean> {
   const patience = { ...options, patienceMs: REMARK_PATIENCE_MS };
   for (let attempt = 1; attempt <= (options.insist ? 3 : 1); attempt += 1) {
     const outcome = await sendFormatted(api, place, plain(text), patience);
-    if (outcome.kind !== 'unknown') return;
+    if (outcome.kind !== 'unknown') return outcome.kind !== 'unsent';
   }
+  return false;
 }
