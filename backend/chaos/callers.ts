@@ -128,7 +128,7 @@ async function callStreamed(url: string, words: Words, made: Call, signal: Abort
 interface Answered {
   code: string;
   text: string;
-  reply_message_id: string;
+  reply_message_id: string | null;
 }
 
 function note(made: Call, status: number, body: Partial<Answered>): void {
@@ -136,5 +136,7 @@ function note(made: Call, status: number, body: Partial<Answered>): void {
   made.code = body.code;
   if (status !== 200) return;
   made.accepted = true;
-  made.reply = { text: body.text ?? '', replyId: body.reply_message_id ?? '' };
+  // While an operator holds the chat there is none.
+  if (body.reply_message_id == null) return;
+  made.reply = { text: body.text ?? '', replyId: body.reply_message_id };
 }

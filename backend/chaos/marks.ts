@@ -1,9 +1,10 @@
 /**
  * Everything that is written carries a mark, so that it is known again wherever it turns up:
  * `{c:7}` the chat c's seventh message, `{c:7r31}` a reply to it, written by the model's 31st call,
- * `{c:edit5}` an operator's fifth act, `{c:v31}` the summary that the 31st call wrote.
+ * `{c:edit5}` what an operator's fifth act added, `{c:op5}` the fifth that an operator said,
+ * `{c:v31}` the summary that the 31st call wrote.
  */
-const anyMark = /\{([\w-]+):(?:\d+(?:r\d+)?|edit\d+|v\d+)\}/g;
+const anyMark = /\{([\w-]+):(?:\d+(?:r\d+)?|op\d+|edit\d+|v\d+)\}/g;
 
 export function messageMark(chat: string, index: number): string {
   return `{${chat}:${index}}`;
@@ -11,6 +12,10 @@ export function messageMark(chat: string, index: number): string {
 
 export function replyMark(asked: string, call: number): string {
   return asked.replace('}', `r${call}}`);
+}
+
+export function operatorMark(chat: string, index: number): string {
+  return `{${chat}:op${index}}`;
 }
 
 export function editMark(chat: string, act: number): string {
@@ -25,9 +30,9 @@ export function marksIn(text: string): string[] {
   return text.match(anyMark) ?? [];
 }
 
-/** Of messages and replies only. */
+/** Of messages only, whoever wrote them. */
 export function saidIn(text: string): string[] {
-  return marksIn(text).filter((mark) => /:\d+(r\d+)?\}$/.test(mark));
+  return marksIn(text).filter((mark) => /:(\d+(r\d+)?|op\d+)\}$/.test(mark));
 }
 
 export function isReply(mark: string): boolean {

@@ -33,7 +33,7 @@ export async function comeToRest(
       const now = `${JSON.stringify(left)} ${system.model.calls.length}`;
       if (now !== before) changedAt = Date.now();
       before = now;
-      if (Date.now() - changedAt > STUCK_AFTER_MS) return left.map(asViolation);
+      if (Date.now() - changedAt > STUCK_AFTER_MS) return left.filter(isCause).map(asViolation);
     }
     return [];
   } finally {
@@ -53,9 +53,17 @@ async function skipWaits(client: Client): Promise<void> {
 }
 
 function asViolation({ chat, what }: Undone): Violation {
-  const about = what.match(/[\da-f-]{36}|(turn|message) \d+|\{.*\}/g) ?? [];
+  const about = what.match(/[\da-f-]{36}|(turn|message) \d+|\{[^}]*\}/g) ?? [];
   return { rule: 'nothing is stuck', chat, about, text: what };
 }
+
+/** What waits for something else that is told of too is no cause. */
+function isCause({ chat, what }: Undone, _: number, all: Undone[]): boolean {
+  const rank = (text: string) => ranks.findIndex((pattern) => pattern.test(text));
+  return !all.some((other) => other.chat === chat && rank(other.what) < rank(what));
+}
+
+const ranks = [/^turn .* is answering/, /^turn/, /^message/, /^session/, /indexed$/, /./];
 
 interface Undone {
   chat: string;
@@ -78,8 +86,10 @@ function listWaiting({ telegram }: System, callers: Caller[]): Undone[] {
 }
 
 const undone = `
-  select chat_id as chat, format('turn %s is %s, attempt %s', id, state, attempts) as what
-    from turns where state in ('received', 'answering')
+  select t.chat_id as chat, format('turn %s of %s is %s at attempt %s', t.id,
+      left(coalesce(m.content, t.text), 12), t.state, t.attempts) as what
+    from turns t left join messages m on m.id = t.user_message_id
+    where t.state in ('received', 'answering')
   union all
   select s.chat_id, format('message %s is %s', m.id, m.delivery_state)
     from messages m join chat_sessions s on s.id = m.session_id

@@ -2,11 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkAnswers, checkTurns } from './checks/answers.ts';
 import { watchCounters } from './checks/counter.ts';
 import { checkDeliveries } from './checks/deliveries.ts';
+import { checkDesk } from './checks/desk.ts';
 import { checkClosings, checkEdits, checkStarts } from './checks/edits.ts';
 import type { Check, Evidence, Violation } from './checks/evidence.ts';
 import { checkIsolation, checkNoHole, checkPrompts } from './checks/prompts.ts';
 import { checkSummaries } from './checks/summaries.ts';
 import { API_CHATS, createCaller } from './callers.ts';
+import { createDesk } from './desk.ts';
 import { breakThings } from './faults.ts';
 import { startHistory } from './history.ts';
 import type { History } from './history.ts';
@@ -32,6 +34,7 @@ const checks: Check[] = [
   checkClosings,
   checkStarts,
   checkDeliveries,
+  checkDesk,
 ];
 
 /** Lets people type while things break, mends everything, waits for rest, and checks what was promised. */
@@ -58,6 +61,8 @@ async function liveThrough(
     createCaller(chat, seed, system.apiUrls, history, giveUp.signal),
   );
   const operator = createOperator(seed, system.postgres.url, history);
+  const { apiUrls, postgres } = system;
+  const desk = createDesk(seed, { apiUrls, databaseUrl: postgres.url }, history);
   const settings = memorySettings(seed);
 
   const atRest = new AbortController();
@@ -72,6 +77,7 @@ async function liveThrough(
   await Promise.all([
     breakThings(seed, system, history, end),
     operator.work(end),
+    desk.work(end),
     ...people.map((person) => person.type(end)),
   ]);
 
@@ -93,6 +99,7 @@ async function liveThrough(
     said: [...people, ...callers].flatMap(({ said }) => said),
     closings: [...operator.closings, ...callers.flatMap(({ closings }) => closings)],
     acts: operator.acts,
+    desk,
     telegram: system.telegram,
     settings,
   };

@@ -69,7 +69,10 @@ export function checkTurns(evidence: Evidence): Violation[] {
   const sessions = new Map(stored.sessions.map((session) => [session.id, session.chat_id]));
   const replied = new Set(stored.turns.map(({ reply_message_id: id }) => id));
   const orphans = stored.messages
-    .filter(({ id, role }) => role === 'assistant' && !replied.has(id))
+    .filter(
+      ({ id, role, content }) =>
+        role === 'assistant' && !replied.has(id) && !/:op\d+\}/.test(content),
+    )
     .map((message) => ({
       rule: 'one answer',
       chat: sessions.get(message.session_id) ?? '',

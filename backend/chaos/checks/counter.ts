@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
-import { brokenSessions } from '#test/served-chats.ts';
 import type { Violation } from './evidence.ts';
 
 const LOOK_EVERY_MS = 1_000;
@@ -24,9 +23,7 @@ async function checkCounters(databaseUrl: string): Promise<Violation[]> {
   client.on('error', () => {});
   await client.connect();
   try {
-    const { rows } = await client.query<Broken>(
-      `select broken.*, s.chat_id from (${brokenSessions}) as broken join chat_sessions s using (id)`,
-    );
+    const { rows } = await client.query<Broken>(brokenSessions);
     return rows.map((row) => ({
       rule: 'exact counter, growing watermark',
       chat: row.chat_id,
@@ -37,6 +34,18 @@ async function checkCounters(databaseUrl: string): Promise<Violation[]> {
     await client.end();
   }
 }
+
+/** A summary that was written anew ends where the one before does. */
+const brokenSessions = `
+  select s.id, s.chat_id, s.messages_since_summary, counted.count::integer as counted
+  from chat_sessions s, lateral (select count(*) from messages m
+    where m.session_id = s.id and m.id > latest_watermark(s.id)) as counted
+  where s.messages_since_summary <> counted.count
+    or exists (select from (
+        select version, last_message_id, row_number() over (order by version) as expected,
+          lag(last_message_id, 1, 0) over (order by version) as before
+        from conversation_summaries where session_id = s.id) as v
+      where version <> expected or last_message_id < before)`;
 
 interface Broken {
   id: string;

@@ -1,31 +1,34 @@
 import { saidIn } from '../marks.ts';
-import { listAnswered } from './evidence.ts';
 import type { Evidence, Violation } from './evidence.ts';
 
 /** Sent at most once by itself, never lost, and shown where it is not certain. */
-export function checkDeliveries(evidence: Evidence): Violation[] {
-  return listAnswered(evidence)
-    .filter(({ reply }) => reply.delivery_channel === 'telegram')
-    .flatMap(({ turn, reply }) => {
-      const [mark = ''] = saidIn(reply.content);
-      const visible = evidence.telegram.visible(Number(turn.chat_id));
-      const copies = visible.filter(
-        ({ text }) => text.includes(mark) && !text.endsWith(' ▍'),
-      ).length;
+export function checkDeliveries({ stored, telegram, desk }: Evidence): Violation[] {
+  const chats = new Map(stored.sessions.map(({ id, chat_id: chat }) => [id, chat]));
+  return stored.messages
+    .filter(({ delivery_channel: channel }) => channel === 'telegram')
+    .flatMap(({ id, session_id: session, content, delivery_state: state }) => {
+      const chat = chats.get(session) ?? '';
+      const [mark = ''] = saidIn(content);
+      const visible = telegram.visible(Number(chat));
+      const shown = visible.filter(({ text }) => text.includes(mark) && !text.endsWith(' ▍'));
       const flagged = visible.some(({ payload }) =>
-        JSON.stringify(payload).includes(`"retry:${reply.id}"`),
+        JSON.stringify(payload).includes(`"retry:${id}"`),
       );
-      const problem = findProblem(reply.delivery_state, copies, flagged);
+      const resent = desk.resent.filter((message) => message === id).length;
+      const problem = findProblem(state, { copies: shown.length, resent, flagged });
       if (problem === undefined) return [];
-      const about = [mark, ...saidIn(mark.replace(/r\d+/, ''))];
-      const text = `reply ${reply.id} (${mark}) is ${reply.delivery_state}, and ${problem}`;
-      return { rule: 'delivery', chat: turn.chat_id, about, text };
+      const about = [mark, ...saidIn(mark.replace(/r\d+/, '')), `message ${id}`];
+      const text = `message ${id} (${mark}) is ${state}, and ${problem}`;
+      return { rule: 'delivery', chat, about, text };
     });
 }
 
-function findProblem(state: string | null, copies: number, flagged: boolean): string | undefined {
-  if (copies > 1) return `stands ${copies} times in the chat`;
-  if (state === 'sent') return copies === 1 ? undefined : 'is not in the chat';
+function findProblem(
+  state: string | null,
+  { copies, resent, flagged }: { copies: number; resent: number; flagged: boolean },
+): string | undefined {
+  if (copies > 1 + resent) return `stands ${copies} times in the chat`;
+  if (state === 'sent') return copies > 0 ? undefined : 'is not in the chat';
   if (state !== 'uncertain') return 'was not brought to an end';
   return flagged ? undefined : 'the user is not told so';
 }

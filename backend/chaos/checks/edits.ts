@@ -13,7 +13,7 @@ export function checkEdits(evidence: Evidence): Violation[] {
         ({ turn }) => turn.chat_id === act.chat && turn.created_at > act.doneAt,
       );
       const problems = [
-        ...later.flatMap((each) => promptProblem(act, each) ?? []),
+        ...later.flatMap((each) => promptProblem(act, each, evidence.desk.rebuilt) ?? []),
         ...summaryProblems(evidence, act),
       ];
       return problems.map((text) => ({
@@ -25,7 +25,11 @@ export function checkEdits(evidence: Evidence): Violation[] {
     });
 }
 
-function promptProblem(act: Act, { prompt, call, turn }: AnsweredTurn): string | undefined {
+function promptProblem(
+  act: Act,
+  { prompt, call, turn }: AnsweredTurn,
+  rebuilt: Set<string>,
+): string | undefined {
   const where = `the prompt of call ${call}, later, for ${saidIn(prompt.asked).join(' ')}`;
   const told = [
     ...prompt.window,
@@ -37,7 +41,7 @@ function promptProblem(act: Act, { prompt, call, turn }: AnsweredTurn): string |
     const isOld = holders.some((text) => !text.includes(act.added));
     return isOld ? `${where}, holds it as it was` : undefined;
   }
-  const concerned = !act.late && turn.session_id === act.sessionId;
+  const concerned = !act.late && turn.session_id === act.sessionId && !rebuilt.has(act.sessionId);
   const obeyed = prompt.summary.includes(act.added);
   return concerned && !obeyed ? `${where}, has a summary without it` : undefined;
 }

@@ -1,6 +1,7 @@
 import type { FakeTelegram } from '../../../telegram-bot/test/fake-telegram.ts';
 import { callOf, isReply, saidIn } from '../marks.ts';
 import type { ModelCall } from '../model.ts';
+import type { Desk } from '../desk.ts';
 import type { Act } from '../operator.ts';
 import type { MemorySettings } from '../plan.ts';
 import type { ChatPrompt } from '../prompt.ts';
@@ -14,6 +15,7 @@ export interface Evidence {
   said: Said[];
   closings: Closing[];
   acts: Act[];
+  desk: Desk;
   telegram: FakeTelegram;
   settings: MemorySettings;
 }
@@ -48,11 +50,11 @@ export function listAnswered({ stored, calls }: Evidence): AnsweredTurn[] {
   });
 }
 
-/** Messages whose turn has no answer: no prompt and no summary may hold them. */
+/** Messages whose turn failed or was stopped: no prompt and no summary may hold them. */
 export function unansweredIds({ stored }: Evidence): Set<number> {
   return new Set(
     stored.turns
-      .filter(({ state }) => state !== 'answered')
+      .filter(({ state }) => state !== 'answered' && state !== 'silenced')
       .flatMap(({ user_message_id: id }) => (id === null ? [] : [id])),
   );
 }

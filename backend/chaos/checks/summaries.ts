@@ -31,16 +31,17 @@ function findProblems(
   version: StoredSummary,
   before: StoredSummary | undefined,
 ): Problem[] {
-  const own = ownMark(version);
-  const prompt = evidence.calls[callOf(own)]?.prompt;
-  if (prompt?.kind !== 'summary') {
-    return [
-      { rule: 'a summary is what the model wrote', what: 'was written by no call', marks: [own] },
-    ];
+  const steps = stepsTo(evidence, version, before);
+  const first = steps[0];
+  if (first === undefined) {
+    const marks = [ownMark(version)];
+    return [{ rule: 'a summary is what the model wrote', what: 'was written by no call', marks }];
   }
-  const given = new Set(prompt.messages.flatMap(saidIn));
-  const told = new Set(saidIn(prompt.previous));
-  const covered = coveredMarks(evidence, version, before);
+  const isRebuilt = first.previous === '';
+  const taken = steps.flatMap(({ messages }) => messages.flatMap(saidIn));
+  const given = new Set(taken);
+  const told = new Set(saidIn(first.previous));
+  const covered = coveredMarks(evidence, version, isRebuilt ? undefined : before);
   const deleted = deletedMarks(evidence);
   const rule = 'nothing is summarised twice or skipped';
   const problems: Problem[] = [
@@ -50,21 +51,45 @@ function findProblems(
       what: 'takes what it does not cover:',
       marks: [...given].filter((mark) => !covered.has(mark) && !deleted.has(mark)),
     },
-    { rule, what: 'takes once more', marks: [...given].filter((mark) => told.has(mark)) },
+    {
+      rule,
+      what: 'takes once more',
+      marks: taken.filter((mark, index) => told.has(mark) || taken.indexOf(mark) < index),
+    },
     {
       rule: 'a version builds on the one before',
       what: 'does not build on',
-      marks: buildsOn(prompt, before),
+      marks:
+        isRebuilt && before !== undefined && !evidence.desk.rebuilt.has(version.session_id)
+          ? [ownMark(before)]
+          : [],
     },
-  ].filter(({ marks }) => marks.length > 0);
-  if (prompt.messages.length > evidence.settings.newMessagesLimit) {
+  ];
+  const longest = Math.max(...steps.map(({ messages }) => messages.length));
+  if (longest > evidence.settings.newMessagesLimit) {
     problems.push({
       rule: 'a version takes at most so many messages',
-      what: `takes ${prompt.messages.length}:`,
+      what: `takes ${longest}:`,
       marks: [...given],
     });
   }
-  return problems;
+  return problems.filter(({ marks }) => marks.length > 0);
+}
+
+/** The calls that led to a version since the one before: one; where it was written anew, all from the beginning. */
+function stepsTo(
+  { calls }: Evidence,
+  version: StoredSummary,
+  before: StoredSummary | undefined,
+): SummaryPrompt[] {
+  const steps: SummaryPrompt[] = [];
+  for (let mark = ownMark(version); ;) {
+    const prompt = calls[callOf(mark)]?.prompt;
+    if (prompt?.kind !== 'summary') return [];
+    steps.unshift(prompt);
+    mark = versionMarkIn(prompt.previous);
+    if (prompt.previous === '' || (before !== undefined && mark === ownMark(before))) return steps;
+  }
 }
 
 function coveredMarks(
@@ -81,11 +106,10 @@ function coveredMarks(
   );
 }
 
-function buildsOn({ previous }: SummaryPrompt, before: StoredSummary | undefined): string[] {
-  if (before === undefined) return previous === '' ? [] : ['nothing'];
-  return marksIn(previous).includes(ownMark(before)) ? [] : [ownMark(before)];
+function ownMark({ content }: StoredSummary): string {
+  return versionMarkIn(content);
 }
 
-function ownMark({ content }: StoredSummary): string {
-  return marksIn(content).find((mark) => /:v\d+\}$/.test(mark)) ?? '{none}';
+function versionMarkIn(text: string): string {
+  return marksIn(text).find((mark) => /:v\d+\}$/.test(mark)) ?? '{none}';
 }
