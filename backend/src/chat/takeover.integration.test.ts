@@ -5,6 +5,7 @@ import { createTestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
 import { startFakeModel } from '#test/fake-model.ts';
 import type { FakeModel } from '#test/fake-model.ts';
+import { brokenSessions } from '#test/served-chats.ts';
 
 type Api = Awaited<ReturnType<typeof startApi>>;
 
@@ -221,6 +222,53 @@ test('a refused user is refused, and one whose budget is used up may still speak
     await strict.close();
   }
 });
+
+test('whoever speaks at once: no word of the bot is stored while the chat is held, and nothing hangs', async () => {
+  model.behave((_, index) => ({ kind: 'reply', delayMs: (index * 37) % 120 }));
+  const servers = [api, other];
+  const run = async (chat: string) => {
+    let sent = 0;
+    const talk = () =>
+      Promise.all(
+        Array.from({ length: 4 }, async () => {
+          sent += 1;
+          const message = { chat_id: chat, text: `${chat} ${sent}`, message_id: `m-${sent}` };
+          const { status, body } = await servers[sent % 2]!.handle(message);
+          expect({ status, type: body.type }).toEqual({
+            status: 200,
+            type: expect.stringMatching(/^(message|silence)$/),
+          });
+        }),
+      );
+    await talk();
+    for (let round = 0; round < 4; round += 1) {
+      const talking = talk();
+      if (round % 2 === 1) await api.post('/v1/chat/reset', { chat_id: chat });
+      await takeOver(chat);
+      const before = await wordsOfTheBot(chat);
+      const more = talk();
+      await Promise.all([say(chat, 'I'), say(chat, 'am here')]);
+      await Promise.all([talking, more]);
+      expect(await wordsOfTheBot(chat)).toBe(before);
+      await handBack(chat);
+    }
+    expect((await api.handle({ chat_id: chat, text: 'last' })).body.type).toBe('message');
+    const states = await statesOf(chat);
+    expect(states).toHaveLength(sent + 1);
+    expect(new Set(states)).toEqual(new Set(['answered', 'silenced']));
+  };
+  await Promise.all(['race-1', 'race-2', 'race-3'].map(run));
+  expect(await sql.rows(brokenSessions)).toEqual([]);
+}, 60_000);
+
+async function wordsOfTheBot(chat: string): Promise<number> {
+  const rows = await sql.rows(
+    `select from messages m join chat_sessions s on s.id = m.session_id
+      where chat_id = $1 and role = 'assistant' and author is null`,
+    [chat],
+  );
+  return rows.length;
+}
 
 function lastPrompt() {
   const [, ...messages] = model.requests.at(-1)?.body.messages ?? [];

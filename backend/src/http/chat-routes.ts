@@ -78,7 +78,8 @@ const handleRoute = createRoute({
     'Stores the message, then answers it with the chat’s memory. With `Accept: text/event-stream` ' +
     'the answer is streamed: one `accepted` event as soon as the message is durably stored, ' +
     '`delta` events with text, then one `message` event with the reply or one `error` event with a problem. ' +
-    'While an operator holds the chat the reply is of the type `silence`: there is nothing to send. ' +
+    'While an operator holds the chat the reply is of the type `silence`: there is nothing to send ' +
+    '(where that is known at once, the `accepted` event says `silent: true`). ' +
     'An answer that was being written when the chat was taken over ends so too: drop its deltas.',
   request: { body: jsonBody(HandleBody) },
   responses: {
