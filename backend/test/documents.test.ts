@@ -5,7 +5,14 @@ import { expect, test } from 'vitest';
 import { readCompose } from './deploy/compose.ts';
 
 const root = path.join(import.meta.dirname, '..', '..');
-const documents = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'docs/operations.md'];
+const documents = [
+  'README.md',
+  'ARCHITECTURE.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'docs/operations.md',
+  'docs/scaling.md',
+];
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
 
 const sources = globSync(['{backend,telegram-bot,directus}/{src,test}/**/*.ts'], { cwd: root });
@@ -30,6 +37,24 @@ test.each(documents)('%s shows only commands that exist', (document) => {
   const { scripts } = JSON.parse(read('package.json'));
   for (const [, command = ''] of read(document).matchAll(/npx -y pnpm@12 ([\w:]+)/g)) {
     if (command !== 'install') expect(scripts).toHaveProperty([command]);
+  }
+});
+
+test('SECURITY.md names only tests that exist, at least one for each risk that is met', () => {
+  const rows = read('SECURITY.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && line.split('|').length === 5)
+    .filter((line) => !/^\| (risk|danger|---)/.test(line));
+  expect(rows).toHaveLength(10 + 7);
+  const named = rows.map((row) => [...row.matchAll(/`([\w.-]+\.test\.ts)`: "([^"]+)"/g)]);
+  // What is no secret (LLM07) needs no test.
+  expect(named.filter((tests) => tests.length === 0)).toHaveLength(1);
+  for (const [, file = '', name = ''] of named.flat()) {
+    const found = sources.filter((path) => path.endsWith(`/${file}`));
+    expect(
+      found.some((path) => read(path).includes(name)),
+      `${file}: ${name}`,
+    ).toBe(true);
   }
 });
 
