@@ -10,7 +10,7 @@ import { createLogger } from './logger.ts';
 import { createRegistry } from './metrics.ts';
 import { runEntry } from './run-entry.ts';
 import { serveApi } from './serve-api.ts';
-import { serveWorker } from './serve-worker.ts';
+import { needsWorker, serveWorker } from './serve-worker.ts';
 
 /** Runs the whole product in one process, on embedded parts where no others are configured. */
 async function start(): Promise<{ stop(): Promise<void> }> {
@@ -41,7 +41,7 @@ async function start(): Promise<{ stop(): Promise<void> }> {
     const registry = createRegistry();
     const api = await serveApi(config, postgres.url, logger, registry);
     opened.push(api);
-    if (config.summaries.mode === 'queue') {
+    if (needsWorker(config)) {
       opened.push(await serveWorker(config, postgres.url, logger, registry));
     }
     if (config.hasTelegramBot) {

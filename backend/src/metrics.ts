@@ -120,7 +120,7 @@ export function createJobMetrics(registry: Registry) {
   return {
     jobs: new Counter({
       name: 'llmbot_jobs_total',
-      help: 'Tries of jobs, by job (summarize, sweep) and outcome (completed, failed).',
+      help: 'Tries of jobs, by job (summarize, sweep, words, vectors, reconcile) and outcome (completed, failed).',
       labelNames: ['job', 'outcome'],
       registers,
     }),

@@ -4,7 +4,7 @@ import type { ClosableModel } from './clients/model.ts';
 import type { Config } from './config.ts';
 import type { Db } from './db/connect.ts';
 import { openSummaryQueue } from './jobs/queues.ts';
-import type { QueueStore } from './jobs/queues.ts';
+import type { QueueStore } from './jobs/open-queue.ts';
 import { requestThroughQueue } from './jobs/summary-requests.ts';
 import type { Logger } from './logger.ts';
 import { withRequestId } from './memory/summaries.ts';

@@ -13,9 +13,11 @@ import { createApp } from './http/app.ts';
 import { createHttpServer, listen } from './http/server.ts';
 import type { Logger } from './logger.ts';
 import { countTokens, MESSAGE_OVERHEAD_TOKENS } from './memory/count-tokens.ts';
-import { startIndexKeeper } from './memory/recall/index-keeper.ts';
+import { RECALLED_SHARE } from './memory/assemble-context.ts';
+import { FUSED_FROM } from './memory/recall/fuse.ts';
 import { createRegistry, createTurnMetrics } from './metrics.ts';
 import { openSummaryRequests } from './open-summaries.ts';
+import { openVectorSearch } from './open-vectors.ts';
 
 /** Statements are short and none waits for a model, so a few connections carry many turns. */
 const MAX_CONNECTIONS = 16;
@@ -50,6 +52,8 @@ export async function serveApi(
     logger,
     closing: closing.signal,
   });
+  const vectors = openVectorSearch(config, db, logger);
+  const { recall } = config.chat;
   const chat: Chat = {
     db,
     pool,
@@ -59,19 +63,23 @@ export async function serveApi(
     admission: createAdmission(config.chat.maxConcurrentTurns),
     settings: {
       ...config.chat,
+      recall: vectors && recall ? { ...recall, limit: recall.limit * FUSED_FROM } : recall,
       summaryThreshold: config.summaries.threshold,
       fixedTokens:
         countTokens(config.chat.systemPrompt) +
         (config.chat.maxReplyTokens ?? 0) +
+        (vectors ? Math.ceil(config.chat.contextTokenBudget * RECALLED_SHARE) : 0) +
         3 * MESSAGE_OVERHEAD_TOKENS,
     },
     summaries,
+    vectors,
     running: new Map(),
     waits: createTurnWaits(db),
     closing,
   };
   const closeAll = async () => {
     await summaries.close();
+    await vectors?.close();
     await model.close();
     await close();
   };
@@ -85,8 +93,6 @@ export async function serveApi(
     throw error;
   });
   const stopKeeper = startTurnKeeper(chat);
-  const stopIndexing =
-    chat.settings.recall === undefined ? async () => {} : startIndexKeeper(db, logger);
 
   return {
     url,
@@ -95,7 +101,6 @@ export async function serveApi(
       server.close();
       await drainTurns(chat, DRAIN_MS);
       stopKeeper();
-      await stopIndexing();
       await closeConnections(server, closed);
       await closeAll();
     },

@@ -3,7 +3,7 @@ import { createLogger } from './logger.ts';
 import { createRegistry } from './metrics.ts';
 import { runEntry } from './run-entry.ts';
 import { serveWorkerMetrics } from './serve-worker-metrics.ts';
-import { serveWorker } from './serve-worker.ts';
+import { needsWorker, serveWorker } from './serve-worker.ts';
 import { StartError } from './start-error.ts';
 
 /** The worker on its own, beside any number of API processes; several of them need Redis. */
@@ -14,9 +14,9 @@ await runEntry(async () => {
       'DATABASE_URL: must be set for the worker on its own; `pnpm start` brings a worker and an embedded PostgreSQL.',
     );
   }
-  if (config.summaries.mode !== 'queue') {
+  if (!needsWorker(config)) {
     throw new StartError(
-      `SUMMARY_MODE: is ${config.summaries.mode}, which leaves the worker nothing to do; set it to queue, or run no worker.`,
+      `SUMMARY_MODE: is ${config.summaries.mode}, and RAG_ENABLED is false, which leaves the worker nothing to do; set one to queue or true, or run no worker.`,
     );
   }
   const logger = createLogger(config.logLevel);

@@ -3,6 +3,7 @@ import type { Model } from '#src/clients/model.ts';
 import type { Db } from '#src/db/connect.ts';
 import type { TurnLimits } from '#src/db/turn-statements.ts';
 import type { Logger } from '#src/logger.ts';
+import type { VectorSearch } from '#src/memory/recall/vector-search.ts';
 import type { TurnMetrics } from '#src/metrics.ts';
 import type { SummaryRequests } from '#src/memory/summaries.ts';
 import type { Admission } from './admission.ts';
@@ -29,6 +30,8 @@ export interface Chat {
   admission: Admission;
   settings: ChatSettings;
   summaries: SummaryRequests;
+  /** undefined: memories are found by their words alone. */
+  vectors: VectorSearch | undefined;
   /** The turns that this process works on, by turn id. */
   running: Map<string, RunningTurn>;
   waits: TurnWaits;

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { countSummaryWork } from '#src/db/summary-work.ts';
 import type { SummaryWork } from '#src/db/summary-work.ts';
 import { AppError } from '#src/errors.ts';
+import type { VectorHealth } from '#src/memory/recall/check-vectors.ts';
 import type { QueueHealth } from '#src/memory/summaries.ts';
 import type { Chat } from './chat.ts';
 
@@ -13,6 +14,8 @@ export interface HealthReport {
   model: { name: string };
   /** null: summaries need none. */
   queue: QueueHealth | null;
+  /** null: memories are found by their words alone. */
+  vectors: VectorHealth | null;
   /** null where they could not be counted in time. */
   summaries: ({ mode: Chat['summaries']['mode'] } & SummaryWork) | null;
 }
@@ -26,19 +29,21 @@ const PROBE_TIMEOUT_MS = 2_000;
  */
 export async function checkHealth(chat: Chat): Promise<HealthReport> {
   const { mode } = chat.summaries;
-  const [isUp, work, queue] = await Promise.all([
+  const [isUp, work, queue, vectors = null] = await Promise.all([
     answered(sql`select 1`.execute(chat.db)),
     answered(countSummaryWork(chat.db, chat.settings.summaryThreshold)),
     chat.summaries.checkQueue(),
+    chat.vectors?.check(),
   ]);
   if (isUp === undefined) {
     throw new AppError('database_unavailable', 'The database does not answer.');
   }
   return {
-    status: queue?.status === 'down' ? 'degraded' : 'ok',
+    status: queue?.status === 'down' || vectors?.status === 'down' ? 'degraded' : 'ok',
     database: { status: 'ok' },
     model: { name: chat.model.name },
     queue,
+    vectors,
     summaries: work === undefined ? null : { mode, ...work },
   };
 }

@@ -6,6 +6,7 @@ import type { StoredTurn } from '#src/db/turns.ts';
 import { AppError, asAppError } from '#src/errors.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
 import { countTokens } from '#src/memory/count-tokens.ts';
+import { recallForTurn } from '#src/memory/recall/recall-for-turn.ts';
 import { overloaded } from './admission.ts';
 import type { Chat, ChatSettings } from './chat.ts';
 import { giveUp, storeReply } from './end-turn.ts';
@@ -152,11 +153,14 @@ export async function answerTurn(
 
   turn.attempt = claim.attempt;
   const startedAt = performance.now();
+  const { chatId } = turn;
+  const { recalled, notes } = await recallForTurn(chat.vectors, { ...claim, chatId });
   const { prompt, log } = assembleContext({
     systemPrompt: chat.settings.systemPrompt,
     tokenBudget: chat.settings.contextTokenBudget,
     memory: claim.memory,
-    recalled: claim.memory.recalled,
+    recalled,
+    notes,
     text: claim.text,
   });
 

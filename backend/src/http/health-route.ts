@@ -27,6 +27,14 @@ const Health = z
       })
       .nullable()
       .openapi({ description: 'Jobs; null where SUMMARY_MODE needs no queue' }),
+    vectors: z
+      .object({
+        status: z.enum(['ok', 'down']),
+        vector_store: z.enum(['ok', 'down']),
+        embeddings: z.enum(['ok', 'down']),
+      })
+      .nullable()
+      .openapi({ description: 'null where QDRANT_URL is not set' }),
     summaries: z
       .object({
         mode: z.enum(['queue', 'inline', 'off']),

@@ -10,7 +10,7 @@ import { SearchBody } from './schemas.ts';
 export function addMemoryRoutes(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
   app.openapi(searchRoute, async (c) => {
     const { chat_id: chatId, query, limit } = c.req.valid('json');
-    const hits = await searchMemories(chat.db, { chatId, query, limit });
+    const hits = await searchMemories(chat.db, { chatId, query, limit }, chat.vectors);
     return c.json(
       {
         hits: hits.map(({ content, created_at, ...hit }) => ({

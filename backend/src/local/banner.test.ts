@@ -30,11 +30,17 @@ test('with real parts it names them and shows no password or key', () => {
     OPENROUTER_API_KEY: 'hidden-2',
     LLM_FALLBACK_MODELS: 'other/model',
     REDIS_URL: 'redis://:hidden-3@cache.example:6379',
+    QDRANT_URL: 'http://user:hidden-4@vectors.example:6333',
+    QDRANT_API_KEY: 'hidden-5',
+    OPENAI_API_KEY: 'hidden-6',
   });
   const text = banner(config, { ...running, databaseFolder: undefined, logFile: '/bot/api.log' });
   expect(text).toMatch(/Database +PostgreSQL at db\.example:5432\/bot$/m);
   expect(text).toMatch(/Model +google\/gemini-2\.5-flash, then other\/model at openrouter\.ai$/m);
   expect(text).toMatch(/Queue +Redis at cache\.example:6379$/m);
+  expect(text).toMatch(
+    /Recall +by words, and by sense: Qdrant at vectors\.example:6333, text-embedding-3-small at api\.openai\.com$/m,
+  );
   expect(text).toMatch(/Log +\/bot\/api\.log/);
   expect(text).not.toContain('hidden');
 });

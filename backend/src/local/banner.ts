@@ -17,10 +17,7 @@ export function banner(config: Config, running: Running): string {
     ['Model', ...model(config.model)],
     ['Database', database(config, running)],
     ['Queue', queue(config)],
-    [
-      'Recall',
-      config.chat.recall ? 'by words, in PostgreSQL' : 'off, because RAG_ENABLED is false',
-    ],
+    ['Recall', recall(config)],
     ['Telegram', config.hasTelegramBot ? 'the bot runs' : 'no bot; set BOT_TOKEN for one'],
     ...(running.logFile === undefined ? [] : [['Log', running.logFile]]),
   ];
@@ -37,8 +34,17 @@ function database({ databaseUrl }: Config, { databaseFolder }: Running): string 
   return `PostgreSQL at ${host}${pathname}`;
 }
 
-function queue({ summaries, redisUrl }: Config): string {
-  if (summaries.mode !== 'queue') return `none, because SUMMARY_MODE is ${summaries.mode}`;
+function recall({ chat, vectors }: Config): string {
+  if (chat.recall === undefined) return 'off, because RAG_ENABLED is false';
+  if (vectors === undefined) return 'by words, in PostgreSQL';
+  const { store, embeddings } = vectors;
+  return `by words, and by sense: Qdrant at ${new URL(store.url).host}, ${embeddings.model} at ${new URL(embeddings.baseUrl).host}`;
+}
+
+function queue({ summaries, chat, redisUrl }: Config): string {
+  if (summaries.mode !== 'queue' && chat.recall === undefined) {
+    return `none, because SUMMARY_MODE is ${summaries.mode} and RAG_ENABLED is false`;
+  }
   if (redisUrl === undefined) return 'in PostgreSQL; on Redis with REDIS_URL';
   return `Redis at ${new URL(redisUrl).host}`;
 }

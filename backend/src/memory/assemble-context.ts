@@ -12,6 +12,8 @@ export interface ContextInput {
   text: string;
   /** Estimated tokens for the whole prompt. */
   tokenBudget: number;
+  /** What was missing before, as short codes. */
+  notes?: string[];
 }
 
 /** What went into a prompt and what did not: stored with the turn. All counts are estimated tokens. */
@@ -88,13 +90,13 @@ export function assembleContext(input: ContextInput): { prompt: PromptMessage[];
       },
       prompt_tokens_estimated: sum(prompt),
       token_budget: input.tokenBudget,
-      notes: leftOut > 0 ? ['token_budget_exceeded'] : [],
+      notes: [...(input.notes ?? []), ...(leftOut > 0 ? ['token_budget_exceeded'] : [])],
     },
   };
 }
 
 /** Of the token budget, at most. */
-const RECALLED_SHARE = 1 / 4;
+export const RECALLED_SHARE = 1 / 4;
 
 type CountedPart = PromptMessage & { tokens: number };
 

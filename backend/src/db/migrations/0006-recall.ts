@@ -315,6 +315,13 @@ async function createSearch(db: Kysely<never>): Promise<void> {
             where t.user_message_id = e.message_id and t.state not in ('answered', 'silenced'))
     $$`.execute(db);
 
+  // A question tells less than a statement.
+  await sql`
+    create function recall_weight(p_content text) returns double precision
+      immutable parallel safe language sql as $$
+      select case when right(rtrim(p_content), 1) in ('?', '？') then 0.6 else 1 end
+    $$`.execute(db);
+
   await sql`
     create function memory_as_json(p_memory embeddings, p_score double precision) returns json
       stable language sql as $$
@@ -329,10 +336,9 @@ async function createSearch(db: Kysely<never>): Promise<void> {
 
   // The memories that say most about a query, best first. A memory is judged with its
   // surroundings: a share of what the two messages before and after it say, and of the best of its
-  // session. A question tells less than a statement. Nothing is returned where no place covers
-  // enough of the query (its eight most telling words): by chance a long chat covers more than a
-  // short one. score: 1 is about as much as a memory could say.
-  // p_session_id, p_window_from: leaves out what stands in a prompt already.
+  // session. Nothing is returned where no place covers enough of the query (its eight most telling
+  // words): by chance a long chat covers more than a short one. score: 1 is about as much as a
+  // memory could say.
   await sql`
     create function search_memories(
       p_chat_id text, p_user_id text, p_session_id uuid, p_window_from bigint,
@@ -394,7 +400,7 @@ async function createSearch(db: Kysely<never>): Promise<void> {
         ) as by_place
       ), hits as materialized (
         select e as memory, e.importance, e.importance * (n.score + 0.1 * coalesce(b.score, 0))
-              / w.weight * case when right(rtrim(e.content), 1) in ('?', '？') then 0.6 else 1 end as score
+              / w.weight * recall_weight(e.content) as score
           from (select a.id, sum(f.score * a.share) as score
               from around a join found f on f.id = a.source group by a.id) as n
             cross join lateral recallable(n.id, p_chat_id, p_user_id, p_session_id, p_window_from,

@@ -19,7 +19,7 @@ export async function up(db: Kysely<never>): Promise<void> {
       name text primary key,
       model text not null,
       dimension integer not null check (dimension > 0),
-      floor real not null,
+      floor double precision not null,
       fill_to bigint not null,
       active_since timestamptz
     )`.execute(db);

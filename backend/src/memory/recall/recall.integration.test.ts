@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect } from '#src/db/connect.ts';
 import type { Connection } from '#src/db/connect.ts';
@@ -310,8 +309,8 @@ test('several indexers share the work, and every message is indexed once', async
       return count;
     }),
   );
-  // Each is taken twice: for its passages, then for its words. The API's own indexer takes part.
-  expect(counts.reduce((a, b) => a + b)).toBeLessThanOrEqual(2_000);
+  // Each is taken twice: for its passages, then for its words.
+  expect(counts.reduce((a, b) => a + b)).toBe(2_000);
   await index();
   const [postings] = await sql.rows<{ count: string }>(
     `select count(*) from recall_postings where chat_key = hashtextextended($1, 0) and term = ''`,
@@ -360,15 +359,5 @@ test('secrets of 26 users in 60 chats stay where they were told, also for hostil
       query: 'vault password',
     });
     expect(JSON.stringify(body)).not.toContain('moonstone');
-  }
-});
-
-test('the API indexes by itself', async () => {
-  const chatId = newChat();
-  await api.handle({ chat_id: chatId, text: 'The spare tyre is in the shed.' });
-  await api.post('/v1/chat/reset', { chat_id: chatId });
-  for (let waits = 0; (await search(chatId, 'Where is the spare tyre?')).length === 0; waits += 1) {
-    expect(waits).toBeLessThan(100);
-    await sleep(100);
   }
 });
