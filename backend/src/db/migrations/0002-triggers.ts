@@ -28,15 +28,15 @@ export async function up(db: Kysely<never>): Promise<void> {
   // Two writers can draw ids in one order and commit in the other. The session's row is locked
   // first, and an id drawn before the lock that is no longer the newest is drawn again: so the
   // ids of a session commit in order, and no message can appear behind a summary's watermark.
-  // What has placed and counted its message itself (the turn's own statements) says so in
-  // llm_bot_core.counted, and pays for neither trigger.
+  // A turn does for its own messages what the triggers on new messages do, with less work, and
+  // tells them so in llm_bot_core.turn_message (`store_turn_message`).
   await sql`
     create function place_new_message() returns trigger language plpgsql
       security definer set search_path = public, pg_temp as $$
     declare
       newest bigint;
     begin
-      if current_setting('llm_bot_core.counted', true) = 'on' then
+      if current_setting('llm_bot_core.turn_message', true) = 'on' then
         return new;
       end if;
       select last_message_id into newest from chat_sessions
@@ -54,7 +54,7 @@ export async function up(db: Kysely<never>): Promise<void> {
     create function count_new_messages() returns trigger language plpgsql
       security definer set search_path = public, pg_temp as $$
     begin
-      if current_setting('llm_bot_core.counted', true) = 'on' then
+      if current_setting('llm_bot_core.turn_message', true) = 'on' then
         return null;
       end if;
       update chat_sessions s

@@ -36,6 +36,9 @@ async function createLedgerTriggers(db: Kysely<never>): Promise<void> {
     create function enter_new_messages() returns trigger language plpgsql
       security definer set search_path = public, pg_temp as $$
     begin
+      if current_setting('llm_bot_core.turn_message', true) = 'on' then
+        return null;
+      end if;
       insert into embeddings (session_id, message_id, role, created_at)
         select session_id, id, role, created_at from new_messages
           where role in ('user', 'assistant');
