@@ -3,7 +3,7 @@ import { createFloorTurn } from './floor.ts';
 import { createHttpTurn } from './http-turn.ts';
 import { createStatementsTurn } from './statements-turn.ts';
 
-/** What the load generator is told to do: `turns` turns, `concurrency` at once, over `chats` chats in turn. */
+/** What the load generator is told to do: `turns` turns, `concurrency` at once, over `chats` chats in turn, which are called `prefix 0` and so on. */
 export interface LoadOrder {
   target:
     | { kind: 'http'; url: string; apiKey: string }
@@ -11,6 +11,7 @@ export interface LoadOrder {
   concurrency: number;
   turns: number;
   chats: number;
+  prefix: string;
   /** Of the first turn; no number is used twice. */
   from: number;
 }
@@ -47,7 +48,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
       const n = order.from + started;
       started += 1;
       const begunAt = performance.now();
-      await turn.make(`chat ${n % order.chats}`, n);
+      await turn.make(`${order.prefix} ${n % order.chats}`, n);
       times.push(performance.now() - begunAt);
     }
   };

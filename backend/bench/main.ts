@@ -4,11 +4,13 @@ import { parseArgs } from 'node:util';
 import { loadConfig } from '#src/config.ts';
 import { runEntry } from '#src/run-entry.ts';
 import { StartError } from '#src/start-error.ts';
+import { runGrowth } from './growth.ts';
 import { runOverload } from './overload.ts';
 import { printTurns, reportTurns } from './report-turns.ts';
 import { runRecall } from './recall.ts';
 import { openServer } from './server.ts';
 import type { Server } from './server.ts';
+import { runSummaries } from './summaries.ts';
 import { quick, runTurns, thorough } from './turn.ts';
 
 type Bench = (server: Server, isQuick: boolean, minutes?: number) => Promise<object>;
@@ -21,10 +23,12 @@ const benches: Record<string, Bench> = {
   },
   overload: (server, isQuick, minutes) =>
     runOverload(server, minutes === undefined ? (isQuick ? 10 : 60) : minutes * 60),
+  growth: (server, isQuick) => runGrowth(server, isQuick),
+  summaries: (server, isQuick) => runSummaries(server, isQuick ? 200 : 2_000),
   recall: (server, isQuick) => runRecall(server, isQuick ? 200_000 : 2_000_000),
 };
 
-/** `pnpm bench [turn|overload|recall] [--quick] [--json FILE]`; `--minutes 20` makes a soak of overload. */
+/** `pnpm bench [turn|growth|overload|recall|summaries] [--quick] [--json FILE]`; `--minutes 20` makes a soak of overload. */
 await runEntry(async () => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,

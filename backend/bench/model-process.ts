@@ -4,7 +4,7 @@ import { sentence } from './sentences.ts';
 
 /**
  * A model that costs as little as a server can: it answers one of some prepared sentences after the
- * milliseconds that its path names (`/300/v1/chat/completions`).
+ * milliseconds that its path names (`/300/v1/chat/completions`). With `/hold/`, streams never end.
  */
 const answers = Array.from({ length: 2_000 }, (_, number) =>
   JSON.stringify({
@@ -26,7 +26,18 @@ let asked = 0;
 
 const server = createServer((req, res) => {
   const delay = Number(/^\/(\d+)\//.exec(req.url ?? '')?.[1] ?? 0);
+  if (req.url?.startsWith('/hold/')) {
+    let body = '';
+    req.setEncoding('utf8').on('data', (text: string) => (body += text));
+    req.on('end', () => (body.includes('"stream":true') ? hold() : void answer()));
+    return;
+  }
   req.resume().on('end', () => void answer().catch(() => res.destroy()));
+  function hold(): void {
+    const choices = [{ index: 0, delta: { content: 'Well' }, finish_reason: null }];
+    res.setHeader('content-type', 'text/event-stream');
+    res.write(`data: ${JSON.stringify({ choices })}\n\n`);
+  }
   async function answer(): Promise<void> {
     if (delay > 0) await sleep(delay);
     asked += 1;

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { environmentWith } from '#src/config.ts';
 import type { StatementCounts } from './count-statements.ts';
 import type { LoadOrder, LoadResult } from './load-process.ts';
+import type { StreamsOrder } from './streams-process.ts';
 
 export const apiKey = 'key-of-the-benchmark';
 
@@ -79,6 +80,22 @@ export function startLoad(): {
         throw new Error(`The load generator failed: ${result?.failure}`);
       }
       return result;
+    },
+  };
+}
+
+/** Holds streams open. */
+export function startStreams(): {
+  open: (order: StreamsOrder) => Promise<void>;
+  stop: () => Promise<void>;
+} {
+  const child = fork(join(import.meta.dirname, 'streams-process.ts'));
+  return {
+    ...handleOf(child),
+    async open(order) {
+      child.send(order);
+      const [failure]: (string | null)[] = await once(child, 'message');
+      if (failure !== null) throw new Error(failure);
     },
   };
 }

@@ -44,7 +44,7 @@ export async function runTurns(server: Server, options: TurnOptions): Promise<Ru
   const runs: Runs = {};
   let from = 0;
   const run = async (target: Target, key: string, concurrency: number, turns: number) => {
-    const order = { concurrency, turns, chats: options.chats, from };
+    const order = { concurrency, turns, chats: options.chats, prefix: 'chat', from };
     from += turns;
     const measured = await measure(server, target, order);
     ((runs[target.name] ??= {})[key] ??= []).push(measured);
@@ -93,7 +93,7 @@ async function startTargets(server: Server, { chats, messages, slowTurns }: Turn
   const api = async (suffix: string, recall: boolean, delay: number) => {
     const database = await server.createDatabase(suffix);
     await migrateToLatest(database.url);
-    await fillChats(database.client, chats, messages);
+    await fillChats(database.client, { chats, messages, prefix: 'chat' });
     const process = keep(
       await startEntry('api', {
         DATABASE_URL: database.url,
