@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { beginTurn, openTurn } from '#src/db/turn-statements.ts';
 import type { BegunTurn, Claim } from '#src/db/turn-statements.ts';
 import { findRepeatedTurn, findTurn, releaseLeases } from '#src/db/turns.ts';
@@ -255,7 +255,7 @@ function refused(pairingCode: string | null): AppError {
 }
 
 function hashRequest(message: IncomingMessage): Buffer {
-  return createHash('sha256').update(`${message.userId}\0${message.text}`).digest();
+  return hash('sha256', `${message.userId}\0${message.text}`, 'buffer');
 }
 
 /** The counter is as the turn read it; `added` have come since. */

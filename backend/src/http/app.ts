@@ -1,12 +1,17 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
-import { bodyLimit } from 'hono/body-limit';
 import { requestId } from 'hono/request-id';
 import type { Chat } from '#src/chat/chat.ts';
 import { AppError } from '#src/errors.ts';
 import type { FieldError } from '#src/errors.ts';
 import type { Logger } from '#src/logger.ts';
 import { addAccessRoutes } from './access-routes.ts';
-import { admitOperators, requireApiKey, requireJson, requireLocalHost } from './guards.ts';
+import {
+  limitBody,
+  admitOperators,
+  requireApiKey,
+  requireJson,
+  requireLocalHost,
+} from './guards.ts';
 import { addChatRoutes } from './chat-routes.ts';
 import { addDeliveryRoutes } from './delivery-routes.ts';
 import type { HttpEnv } from './env.ts';
@@ -41,14 +46,7 @@ export function createApp(
   if (settings.deskApiKey !== undefined) app.use(admitOperators(settings.deskApiKey, chat));
   if (settings.apiKeys.length > 0) app.use(requireApiKey(settings.apiKeys));
   app.use(requireJson);
-  app.use(
-    bodyLimit({
-      maxSize: MAX_BODY_BYTES,
-      onError: () => {
-        throw new AppError('body_too_large', `The body may have at most ${MAX_BODY_BYTES} bytes.`);
-      },
-    }),
-  );
+  app.use(limitBody(MAX_BODY_BYTES));
   addChatRoutes(app, chat);
   addTurnRoutes(app, chat);
   addMemoryRoutes(app, chat);

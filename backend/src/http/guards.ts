@@ -1,4 +1,5 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
+import { bodyLimit } from 'hono/body-limit';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import { routePath } from 'hono/route';
@@ -85,6 +86,23 @@ function bearerOf(c: Context<HttpEnv>): Buffer {
   return digest(/^Bearer +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '');
 }
 
+/**
+ * Refuses a body that is too long. One that tells its length is judged by that: counting it as a
+ * stream costs as much as the rest of a request.
+ */
+export function limitBody(maxBytes: number) {
+  const onError = (): never => {
+    throw new AppError('body_too_large', `The body may have at most ${maxBytes} bytes.`);
+  };
+  const counted = bodyLimit({ maxSize: maxBytes, onError });
+  return createMiddleware<HttpEnv>(async (c, next) => {
+    const length = c.req.header('content-length');
+    if (c.req.header('transfer-encoding') !== undefined) return await counted(c, next);
+    if (Number(length ?? 0) > maxBytes) onError();
+    await next();
+  });
+}
+
 function digest(value: string): Buffer {
-  return createHash('sha256').update(value).digest();
+  return hash('sha256', value, 'buffer');
 }
