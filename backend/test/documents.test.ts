@@ -50,9 +50,9 @@ test('SECURITY.md names only tests that exist, at least one for each risk that i
   // What is no secret (LLM07) needs no test.
   expect(named.filter((tests) => tests.length === 0)).toHaveLength(1);
   for (const [, file = '', name = ''] of named.flat()) {
-    const found = sources.filter((path) => path.endsWith(`/${file}`));
+    const found = sources.filter((source) => source.endsWith(`/${file}`));
     expect(
-      found.some((path) => read(path).includes(name)),
+      found.some((source) => read(source).includes(name)),
       `${file}: ${name}`,
     ).toBe(true);
   }
