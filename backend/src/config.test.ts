@@ -5,6 +5,10 @@ import {
   Environment as BotEnvironment,
   loadConfig as loadBotConfig,
 } from '../../telegram-bot/src/config.ts';
+import {
+  Environment as PanelEnvironment,
+  loadConfig as loadPanelConfig,
+} from '../../directus/src/config.ts';
 import { ConfigError, Environment, loadConfig } from './config.ts';
 import { readCompose, variablesIn } from '#test/deploy/compose.ts';
 
@@ -12,7 +16,11 @@ const example = parseEnv(readFileSync(new URL('../../.env.example', import.meta.
 
 test('.env.example lists every variable, and no other', () => {
   const inContainers = variablesIn(readCompose('docker-compose.rag.yml')).map(({ name }) => name);
-  const read = Object.keys({ ...Environment.shape, ...BotEnvironment.shape });
+  const read = Object.keys({
+    ...Environment.shape,
+    ...BotEnvironment.shape,
+    ...PanelEnvironment.shape,
+  });
   const known = new Set([...read, ...inContainers]);
   expect(Object.keys(example).toSorted()).toEqual([...known].toSorted());
 });
@@ -28,6 +36,8 @@ test('.env.example shows the defaults', () => {
   expect(loadConfig(example)).toEqual(loadConfig({}));
   const BOT_TOKEN = '1:token';
   expect(loadBotConfig({ ...example, BOT_TOKEN })).toEqual(loadBotConfig({ BOT_TOKEN }));
+  const DATABASE_URL = 'postgres://user@host/name';
+  expect(loadPanelConfig({ ...example, DATABASE_URL })).toEqual(loadPanelConfig({ DATABASE_URL }));
 });
 
 test('nothing set: embedded database, offline model, loopback', () => {

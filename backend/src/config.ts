@@ -51,6 +51,11 @@ export const Environment = z.object({
   DATA_DIR: z.preprocess(blankIsAbsent, z.string().trim().default('.data')),
   DATABASE_URL: url(/^postgres(ql)?$/, 'postgres://user:password@host:5432/name'),
   BOT_TOKEN: text,
+  ADMIN_PANEL: z.preprocess(
+    blankIsAbsent,
+    z.enum(['on', 'off'], { error: 'must be on or off' }).default('on'),
+  ),
+  ADMIN_PORT: integer(8055, 1, 65_535),
   LOG_LEVEL: z.preprocess(
     blankIsAbsent,
     z
@@ -154,6 +159,8 @@ export interface Config {
   databaseUrl: string | undefined;
   dataDir: string;
   logLevel: string;
+  /** Where `start` brings the operators' panel up; undefined: it does not. */
+  panelPort: number | undefined;
   /** `start` runs the Telegram bot too. */
   hasTelegramBot: boolean;
   model: ModelConfig;
@@ -240,6 +247,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env): Config
     databaseUrl: env.DATABASE_URL,
     dataDir: env.DATA_DIR,
     logLevel: env.LOG_LEVEL,
+    panelPort: env.ADMIN_PANEL === 'on' ? env.ADMIN_PORT : undefined,
     hasTelegramBot: env.BOT_TOKEN !== undefined,
     model: modelConfig(env),
     chat: {

@@ -15,7 +15,9 @@ const documents = [
 ];
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
 
-const sources = globSync(['{backend,telegram-bot,directus}/{src,test}/**/*.ts'], { cwd: root });
+const sources = globSync(['{backend,telegram-bot,directus}/{src,test,extensions}/**/*.ts'], {
+  cwd: root,
+});
 
 test.each(documents)('%s names only files that exist', (document) => {
   const named = [...read(document).matchAll(/`([\w./-]+\.ts)`/g)].map((match) => match[1] ?? '');
@@ -60,7 +62,12 @@ test('SECURITY.md names only tests that exist, at least one for each risk that i
 
 test('ARCHITECTURE.md says why each dependency is there', () => {
   const architecture = read('ARCHITECTURE.md');
-  const dependencies = ['package.json', 'backend/package.json', 'telegram-bot/package.json']
+  const dependencies = [
+    'package.json',
+    'backend/package.json',
+    'telegram-bot/package.json',
+    'directus/package.json',
+  ]
     .map((file) => JSON.parse(read(file)))
     .flatMap((manifest) => Object.keys({ ...manifest.dependencies, ...manifest.devDependencies }))
     .filter((name) => !name.startsWith('@types/'));

@@ -8,6 +8,8 @@ export interface LocalStart {
   /** Resolves with the API's URL once the banner is printed, rejects where the process ends without one. */
   ready: Promise<string>;
   ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
+  /** What it has printed so far. */
+  output(): string;
   /** As a terminal does it: to the whole process group. */
   signal(signal: NodeJS.Signals): void;
 }
@@ -21,7 +23,13 @@ export function startLocal(
     ...account,
     cwd: '/',
     detached: true,
-    env: { PATH: process.env.PATH, PORT: '0', LOG_LEVEL: 'warn', ...environment },
+    env: {
+      PATH: process.env.PATH,
+      PORT: '0',
+      LOG_LEVEL: 'warn',
+      ADMIN_PANEL: 'off',
+      ...environment,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   if (child.pid === undefined) throw new Error('the entry could not be spawned');
@@ -46,6 +54,7 @@ export function startLocal(
     pid,
     ready: ready.promise,
     ended: ended.promise,
+    output: () => stdout,
     signal: (signal) => void process.kill(-pid, signal),
   };
 }

@@ -19,6 +19,7 @@ test('without any setting it says what runs on what, and what to set for the rea
   Database   embedded PostgreSQL 18, its data in /bot/.data/postgres; another with DATABASE_URL
   Queue      in PostgreSQL; on Redis with REDIS_URL
   Recall     by words, in PostgreSQL
+  Panel      http://127.0.0.1:8055/ in a moment, for operators
   Telegram   no bot; set BOT_TOKEN for one
 
 `);

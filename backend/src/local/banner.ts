@@ -18,6 +18,7 @@ export function banner(config: Config, running: Running): string {
     ['Database', database(config, running)],
     ['Queue', queue(config)],
     ['Recall', recall(config)],
+    ['Panel', panel(config)],
     ['Telegram', config.hasTelegramBot ? 'the bot runs' : 'no bot; set BOT_TOKEN for one'],
     ...(running.logFile === undefined ? [] : [['Log', running.logFile]]),
   ];
@@ -26,6 +27,11 @@ export function banner(config: Config, running: Running): string {
 }
 
 const indent = `\n${' '.repeat(13)}`;
+
+function panel({ panelPort }: Config): string {
+  if (panelPort === undefined) return 'none, because ADMIN_PANEL is off';
+  return `http://127.0.0.1:${panelPort}/ in a moment, for operators`;
+}
 
 function database({ databaseUrl }: Config, { databaseFolder }: Running): string {
   if (databaseUrl === undefined)

@@ -46,8 +46,9 @@ describe.each(['docker-compose.yml', 'docker-compose.rag.yml'])('%s', (file) => 
 
   describe('the environment', () => {
     /** For the embedded parts of `pnpm start`, and for the worker. */
-    const notOfTheApi = new Set(['DATA_DIR', 'BOT_TOKEN', 'WORKER_METRICS_PORT']);
-    const notOfTheWorker = new Set(['DATA_DIR', 'BOT_TOKEN', 'PORT', 'DESK_API_KEY']);
+    const ofStart = ['DATA_DIR', 'BOT_TOKEN', 'ADMIN_PANEL', 'ADMIN_PORT'];
+    const notOfTheApi = new Set([...ofStart, 'WORKER_METRICS_PORT']);
+    const notOfTheWorker = new Set([...ofStart, 'PORT', 'DESK_API_KEY']);
     const knownBut = (others: Set<string>) =>
       Object.keys(Environment.shape)
         .filter((name) => !others.has(name))

@@ -1,0 +1,78 @@
+export type Text = { 'en-US': string; 'ru-RU': string };
+
+const of = (en: string, ru: string): Text => ({ 'en-US': en, 'ru-RU': ru });
+
+/** Wherever Directus translates a string, `$t:key` is one of these. */
+export const texts: Record<string, Text> = {
+  user: of('User', 'Пользователь'),
+  assistant: of('Bot', 'Бот'),
+  system: of('System', 'Система'),
+  tool: of('Tool', 'Инструмент'),
+  operator: of('Operator', 'Оператор'),
+  active: of('Open', 'Открыт'),
+  closed: of('Closed', 'Закрыт'),
+  received: of('Waiting', 'Ждёт'),
+  answering: of('Being answered', 'Отвечает'),
+  answered: of('Answered', 'Отвечено'),
+  failed: of('Failed', 'Ошибка'),
+  cancelled: of('Stopped', 'Остановлено'),
+  silenced: of('Operator took over', 'Перехвачен'),
+  pending: of('Pending', 'Ожидает'),
+  sending: of('Sending', 'Отправляется'),
+  sent: of('Sent', 'Отправлено'),
+  uncertain: of('Uncertain', 'Неизвестно'),
+  indexed: of('Indexed', 'В индексе'),
+  unknown: of('Not decided', 'Не решено'),
+  asked: of('Asks to be let in', 'Просит доступ'),
+  approved: of('Approved', 'Допущен'),
+  blocked: of('Blocked', 'Заблокирован'),
+  user_id_note: of('As the channel knows them', 'Как его знает канал'),
+  summary_note: of(
+    'The next reply uses what stands here, and the next summary builds on it.',
+    'Следующий ответ опирается на этот текст, следующий итог его продолжает.',
+  ),
+  importance_note: of(
+    'Multiplies how well it is found; 0: never recalled.',
+    'Умножает оценку при поиске; 0: никогда не вспоминать.',
+  ),
+  view_open: of('Open conversations', 'Открытые разговоры'),
+  view_taken_over: of('Taken over', 'Перехваченные'),
+  view_due: of('Summary due', 'Пора подвести итог'),
+  view_summary_failed: of('Summary failed', 'Итог не удался'),
+  view_closed: of('Closed conversations', 'Закрытые разговоры'),
+  view_from_users: of('From users', 'От пользователей'),
+  view_by_operators: of('By operators', 'От операторов'),
+  view_undelivered: of('Not delivered', 'Не доставлено'),
+  view_turns_failed: of('Failed turns', 'Неудачные ответы'),
+  view_turns_running: of('Running turns', 'В работе'),
+  view_unindexed: of('Not indexed', 'Не в индексе'),
+  view_index_failed: of('Failed to index', 'Ошибки индекса'),
+  view_zeroed: of('Never recalled', 'Не вспоминать'),
+  view_asking: of('Ask to be let in', 'Просят доступ'),
+  view_blocked: of('Blocked', 'Заблокированы'),
+};
+
+export type Labelled = {
+  language: string;
+  translation: string;
+  singular?: string;
+  plural?: string;
+};
+
+/** A name in both languages, as Directus keeps it on collections and fields. */
+export function names(en: string, ru: string): Labelled[] {
+  return [
+    { language: 'en-US', translation: en },
+    { language: 'ru-RU', translation: ru },
+  ];
+}
+
+export function countedNames(
+  [plural, singular]: [string, string],
+  [pluralRu, singularRu]: [string, string],
+): Labelled[] {
+  return [
+    { language: 'en-US', translation: plural, singular, plural },
+    { language: 'ru-RU', translation: pluralRu, singular: singularRu, plural: pluralRu },
+  ];
+}

@@ -1,0 +1,27 @@
+/** Directus' REST API, as much as provisioning needs. Rejects with what Directus answered. */
+export interface DirectusApi {
+  get<Result>(path: string): Promise<Result>;
+  send(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<void>;
+}
+
+export function openDirectusApi(url: string, token: string): DirectusApi {
+  async function request(method: string, path: string, body?: unknown): Promise<string> {
+    const response = await fetch(url + path, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return text;
+  }
+  return {
+    get: async (path) => {
+      const answer: { data: never } = JSON.parse(await request('GET', path));
+      return answer.data;
+    },
+    send: async (method, path, body) => {
+      await request(method, path, body);
+    },
+  };
+}
