@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { Trouble } from '../../telegram-bot/test/fake-telegram.ts';
+import type { Payload } from '../../telegram-bot/test/fake-telegram-payload.ts';
 import type { History } from './history.ts';
+import { marksIn } from './marks.ts';
 import { randomOf } from './random.ts';
 import type { Random } from './random.ts';
 import type { System } from './system.ts';
@@ -29,7 +31,12 @@ export async function breakThings(
     ...storeFaults(random, system),
   ];
   const running = new Set<Promise<unknown>>();
-  system.telegram.trouble = (method) => telegramTrouble(method, random);
+  let isRough = true;
+  system.telegram.trouble = (method, payload) => {
+    const trouble = isRough ? telegramTrouble(method, random) : undefined;
+    noteCall(history, method, payload, trouble);
+    return trouble;
+  };
   while (!end.aborted) {
     await sleep(random.between(200, 2_500), undefined, { signal: end }).catch(() => {});
     if (running.size >= AT_ONCE || end.aborted) continue;
@@ -44,7 +51,7 @@ export async function breakThings(
   for (const gate of system.gates.values()) gate.set('up');
   for (const unit of system.units) unit.mend();
   system.model.weather = 0;
-  system.telegram.trouble = () => undefined;
+  isRough = false;
   await Promise.all(running);
   for (const gate of system.gates.values()) gate.set('up');
   history.note('everything is mended');
@@ -133,6 +140,20 @@ async function endConnections(databaseUrl: string): Promise<void> {
   } finally {
     await client.end();
   }
+}
+
+/** Answers and notices; a preview is not told of. */
+function noteCall(
+  history: History,
+  method: string,
+  { chat_id: chat, text = '', reply_markup: markup }: Payload,
+  { drop, status }: Trouble = {},
+): void {
+  const [button] = markup?.inline_keyboard.flat() ?? [];
+  const what = [...marksIn(text), button?.callback_data ?? ''].join(' ').trim();
+  if (what === '' || text.endsWith(' ▍')) return;
+  const outcome = drop === undefined ? (status ?? 'done') : `dropped ${drop} it was done`;
+  history.note(`Telegram is asked for ${method} of ${what}: ${outcome}`, String(chat));
 }
 
 /** Slow sends, and now and then an outcome that is not told. */

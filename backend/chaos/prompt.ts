@@ -5,6 +5,8 @@ export interface ChatPrompt {
   kind: 'chat';
   /** The summary's text; empty where there is none. */
   summary: string;
+  /** 0 where there is none. */
+  version: number;
   /** The messages after the instruction and before the question. */
   window: string[];
   recalled: { by: string; text: string }[];
@@ -18,7 +20,7 @@ export interface SummaryPrompt {
   messages: string[];
 }
 
-const quotedSummary = /<summary [^>]*>\n([\s\S]*?)\n<\/summary>/;
+const quotedSummary = /<summary (?:version="(\d+)"|[^>]*)>\n([\s\S]*?)\n<\/summary>/;
 const quotedMemory = /<memory by="(\w+)"[^>]*>\n([\s\S]*?)\n<\/memory>/g;
 const quotedMessage = /<message [^>]*>\n([\s\S]*?)\n<\/message>/g;
 
@@ -28,7 +30,7 @@ export function readPrompt({
   ...rest
 }: FakeModelRequestBody): ChatPrompt | SummaryPrompt {
   const leading = messages[0]?.role === 'system' ? messages[0].content : '';
-  const summary = quotedSummary.exec(leading)?.[1] ?? '';
+  const [, version = '0', summary = ''] = quotedSummary.exec(leading) ?? [];
   const last = messages.at(-1)?.content ?? '';
   if (rest['max_tokens'] !== undefined) {
     const quoted = [...last.matchAll(quotedMessage)].map((match) => match[1] ?? '');
@@ -38,6 +40,7 @@ export function readPrompt({
   return {
     kind: 'chat',
     summary,
+    version: Number(version),
     window: messages.slice(1, -1).map(({ content }) => content),
     recalled,
     asked: last.replaceAll(quotedMemory, ''),

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checkAnswers, checkTurns } from './checks/answers.ts';
+import { checkAnswers } from './checks/answers.ts';
 import { watchCounters } from './checks/counter.ts';
 import { checkDeliveries } from './checks/deliveries.ts';
 import { checkDesk } from './checks/desk.ts';
 import { checkClosings, checkEdits, checkStarts } from './checks/edits.ts';
 import type { Check, Evidence, Violation } from './checks/evidence.ts';
-import { checkIsolation, checkNoHole, checkPrompts } from './checks/prompts.ts';
+import { checkContextLogs, checkIsolation, checkNoHole, checkPrompts } from './checks/prompts.ts';
 import { checkSummaries } from './checks/summaries.ts';
+import { checkTurns } from './checks/turns.ts';
 import { API_CHATS, createCaller } from './callers.ts';
 import { createDesk } from './desk.ts';
 import { breakThings } from './faults.ts';
@@ -27,6 +28,7 @@ const checks: Check[] = [
   checkNoHole,
   checkIsolation,
   checkPrompts,
+  checkContextLogs,
   checkSummaries,
   checkAnswers,
   checkTurns,
@@ -101,11 +103,19 @@ async function liveThrough(
     acts: operator.acts,
     desk,
     telegram: system.telegram,
+    exports: await Promise.all(
+      [...people, ...callers].map(({ chat }) => exportChat(apiUrls, chat)),
+    ),
     settings,
   };
   const early = await counters;
   if (early.length > 0) return { evidence, violations: early };
   return { evidence, violations: [...stuck, ...checks.flatMap((check) => check(evidence))] };
+}
+
+async function exportChat([url = '']: string[], chat: string) {
+  const response = await fetch(`${url}/v1/chats/${chat}/export`);
+  return { chat, json: await response.text() };
 }
 
 async function untilServed({ apiUrls }: System): Promise<void> {

@@ -38,6 +38,15 @@ export interface StoredTurn {
   created_at: number;
   ended_at: number | null;
   error: string | null;
+  context: StoredContext | null;
+}
+
+/** As far as it is compared with what the model was sent. */
+export interface StoredContext {
+  summary: { version: number } | null;
+  window: { messages: number };
+  recalled: object[];
+  left_out: { messages: number };
 }
 
 export interface StoredSummary {
@@ -73,7 +82,7 @@ const everything = `
       from messages order by id) as r),
     'turns', (select coalesce(json_agg(r), '[]') from (
       select id, session_id, chat_id, client_message_id, state, text, user_message_id,
-        reply_message_id, attempts, error, ${ms('created_at')}, ${ms('ended_at')}
+        reply_message_id, attempts, error, context, ${ms('created_at')}, ${ms('ended_at')}
       from turns order by id) as r),
     'summaries', (select coalesce(json_agg(r), '[]') from (
       select session_id, version, content, last_message_id, ${ms('created_at')}

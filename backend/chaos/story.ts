@@ -4,7 +4,7 @@ import type { History, HistoryEvent } from './history.ts';
 
 /** Lines. */
 const LONGEST = 40;
-/** What broke just before or after may be its cause. */
+/** What broke just before or after something may be its cause. */
 const MARGIN_MS = 1_500;
 
 /** The shortest log that shows a violation: what concerns it, and what broke meanwhile. */
@@ -21,10 +21,11 @@ export function tellShortest(
 function tell({ rule, chat, about, text }: Violation, events: HistoryEvent[]): string[] {
   const own = events
     .filter((event) => event.chat === chat && about.some((item) => event.text.includes(item)))
-    .sort((a, b) => a.at - b.at);
-  const from = (own[0]?.at ?? Infinity) - MARGIN_MS;
-  const to = (own.at(-1)?.at ?? -Infinity) + MARGIN_MS;
-  const around = events.filter(({ chat: of, at }) => of === undefined && at >= from && at <= to);
+    .filter((event) => rule !== 'delivery' || !/summarises|version/.test(event.text));
+  const around = events.filter(
+    (event) =>
+      event.chat === undefined && own.some(({ at }) => Math.abs(event.at - at) < MARGIN_MS),
+  );
   const all = [...own, ...around].sort((a, b) => a.at - b.at);
   const left = all.length - LONGEST;
   const shown = left <= 0 ? all : [...all.slice(0, LONGEST / 2), ...all.slice(-LONGEST / 2)];

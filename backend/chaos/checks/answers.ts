@@ -1,6 +1,6 @@
 import { saidIn } from '../marks.ts';
 import type { Said } from '../speech.ts';
-import { deletedMarks, listAnswered } from './evidence.ts';
+import { deletedMarks } from './evidence.ts';
 import type { Evidence, Violation } from './evidence.ts';
 
 /** 6, and the promise behind it: what was accepted is never lost, and is processed once. */
@@ -61,35 +61,4 @@ function checkReplies({ stored, acts }: Evidence, { chat, mark, calls }: Said): 
     ];
   const turn = stored.turns.find(({ reply_message_id: id }) => id === reply.id);
   return turn?.chat_id === chat ? [] : [`was answered with ${own}, which is no reply of its chat`];
-}
-
-/** A reply belongs to one turn, is an answer to its message, and every turn has come to an end. */
-export function checkTurns(evidence: Evidence): Violation[] {
-  const { stored } = evidence;
-  const sessions = new Map(stored.sessions.map((session) => [session.id, session.chat_id]));
-  const replied = new Set(stored.turns.map(({ reply_message_id: id }) => id));
-  const orphans = stored.messages
-    .filter(
-      ({ id, role, content }) =>
-        role === 'assistant' && !replied.has(id) && !/:op\d+\}/.test(content),
-    )
-    .map((message) => ({
-      rule: 'one answer',
-      chat: sessions.get(message.session_id) ?? '',
-      about: saidIn(message.content),
-      text: `message ${message.id} is the reply of no turn: ${message.content}`,
-    }));
-  const users = new Map(stored.messages.map((message) => [message.id, message]));
-  const mixed = listAnswered(evidence).flatMap(({ turn, prompt, reply }) => {
-    const own = saidIn(users.get(turn.user_message_id ?? -1)?.content ?? '');
-    const asked = saidIn(prompt.asked);
-    if (own.length === 0 || own.join() === asked.join()) return [];
-    return {
-      rule: 'one answer',
-      chat: turn.chat_id,
-      about: [...own, ...asked],
-      text: `the reply ${reply.id} to ${own.join(' ')} was written for ${asked.join(' ')}`,
-    };
-  });
-  return [...orphans, ...mixed];
 }

@@ -17,6 +17,8 @@ export interface Evidence {
   acts: Act[];
   desk: Desk;
   telegram: FakeTelegram;
+  /** What the API gives out of each chat. */
+  exports: { chat: string; json: string }[];
   settings: MemorySettings;
 }
 

@@ -27,9 +27,14 @@ export function checkNoHole(evidence: Evidence): Violation[] {
   });
 }
 
-/** 5: no prompt holds anything of another chat. */
-export function checkIsolation({ calls }: Evidence): Violation[] {
-  return calls.flatMap(({ prompt, chat }, call) => {
+/** 5: no prompt and no export holds anything of another chat. */
+export function checkIsolation({ calls, exports }: Evidence): Violation[] {
+  const exported = exports.flatMap(({ chat, json }) => {
+    const foreign = marksIn(json).filter((mark) => chatOf(mark) !== chat);
+    const text = `the export of chat ${chat} holds ${foreign.join(' ')}`;
+    return foreign.length === 0 ? [] : { rule: 'isolation', chat, about: foreign, text };
+  });
+  const sent = calls.flatMap(({ prompt, chat }, call) => {
     const foreign = partsOf(prompt)
       .flatMap(marksIn)
       .filter((mark) => chatOf(mark) !== chat);
@@ -41,6 +46,7 @@ export function checkIsolation({ calls }: Evidence): Violation[] {
       text: `the prompt of call ${call} of chat ${chat} holds ${foreign.join(' ')}`,
     };
   });
+  return [...sent, ...exported];
 }
 
 /** Each message once and in order; and only what was kept, of this conversation. */
@@ -79,6 +85,27 @@ export function checkPrompts(evidence: Evidence): Violation[] {
       ...report(repeated(saidIn(prompt.summary)), 'repeats in its summary'),
       ...report(misplaced(prompt), 'repeats of its summary, not where the window begins:'),
     ];
+  });
+}
+
+/** A turn's context log says what the model was sent. */
+export function checkContextLogs(evidence: Evidence): Violation[] {
+  return listAnswered(evidence).flatMap(({ turn, prompt, call }) => {
+    const log = turn.context;
+    const told = [
+      log?.summary?.version ?? 0,
+      log?.window.messages,
+      log?.recalled.length,
+      log?.left_out.messages,
+    ];
+    const sent = [prompt.version, prompt.window.length, prompt.recalled.length, 0];
+    if (told.join() === sent.join()) return [];
+    return {
+      rule: 'the context log says what was sent',
+      chat: turn.chat_id,
+      about: saidIn(prompt.asked),
+      text: `turn ${turn.id} logs version, window, recalled, left out ${told.join()}; call ${call} was sent ${sent.join()}`,
+    };
   });
 }
 
