@@ -22,7 +22,7 @@ const benches: Record<string, Bench> = {
     return report;
   },
   overload: (server, isQuick, minutes) =>
-    runOverload(server, minutes === undefined ? (isQuick ? 10 : 60) : minutes * 60),
+    runOverload(server, minutes === undefined ? (isQuick ? 10 : 60) : minutes * 30),
   growth: (server, isQuick) => runGrowth(server, isQuick),
   summaries: (server, isQuick) => runSummaries(server, isQuick ? 200 : 2_000),
   recall: (server, isQuick) => runRecall(server, isQuick ? 200_000 : 2_000_000),

@@ -2,14 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { sentence } from './sentences.ts';
 
-/** `callers` who each send the next message as soon as the last is answered, for `seconds`. */
+/**
+ * `callers` who each send the next message as soon as the last is answered, for `seconds`; who is
+ * refused comes back when Retry-After says.
+ */
 export interface OverloadOrder {
   url: string;
   apiKey: string;
   callers: number;
   seconds: number;
-  /** Who is refused tries again after so long, whatever Retry-After says; undefined: when it says. */
-  pauseMs: number | undefined;
 }
 
 export interface OverloadResult {
@@ -50,7 +51,7 @@ async function run(order: OverloadOrder): Promise<OverloadResult> {
     if (response.statusCode === 200) result.accepted.push(performance.now() - startedAt);
     else if (response.statusCode === 429 && wait > 0) result.refused += 1;
     else result.other += 1;
-    return response.statusCode === 200 ? 0 : (order.pauseMs ?? wait);
+    return response.statusCode === 200 ? 0 : wait;
   }
   async function caller(_: unknown, index: number): Promise<void> {
     // Not all in the same millisecond.

@@ -10,15 +10,16 @@ import { openFiles, residentMegabytes } from './usage.ts';
 /** Few enough for any machine, so that the limit is what is measured, not the processor. */
 const LIMIT = 48;
 const MODEL_MS = 300;
-const TIMES_BEYOND = 4;
+/** Callers who come back when they are told to, as our bot does. */
+const TIMES_BEYOND = 8;
+/** Both loads take turns, so that what else the machine does slows both. */
+const SLICE_SECONDS = 10;
 /** What no machine of two cores carries. */
 const CALLERS_BEYOND_THE_MACHINE = 1_000;
-/** Ruder than our bot, which comes back when it is told to. */
-const RUDE_PAUSE_MS = 250;
 
 /**
- * Load beyond what a process takes on: first beyond its MAX_CONCURRENT_TURNS, for `seconds`, then,
- * with the default limit, beyond the machine. What it takes on should be answered as fast as ever,
+ * Load beyond what a process takes on: first beyond its MAX_CONCURRENT_TURNS, for `seconds` and as
+ * long at it, then, with the default limit, beyond the machine. What it takes on should be answered as fast as ever,
  * the rest refused politely, and nothing be left behind.
  */
 export async function runOverload(server: Server, seconds: number): Promise<object> {
@@ -29,15 +30,21 @@ export async function runOverload(server: Server, seconds: number): Promise<obje
     LLM_BASE_URL: `${model.url}/${MODEL_MS}/v1`,
     LLM_MODEL: 'bench',
     SUMMARY_MODE: 'off',
+    // So that prompts are soon as long as they get.
+    CONTEXT_TOKEN_BUDGET: '2000',
   };
   const usual = Math.min(30, seconds);
   try {
     const limited = await startApi({ ...settings, MAX_CONCURRENT_TURNS: String(LIMIT) });
     await limited.load(LIMIT, 5);
     const before = await limited.held(server, url);
-    const at = await limited.load(LIMIT, usual);
     const sampling = limited.sampleMemory();
-    const beyond = await limited.load(LIMIT * TIMES_BEYOND, seconds);
+    const [at, beyond] = [nothing(), nothing()];
+    const rounds = Math.max(1, Math.round(seconds / SLICE_SECONDS));
+    for (let round = 0; round < rounds; round += 1) {
+      add(at, await limited.load(LIMIT, SLICE_SECONDS));
+      add(beyond, await limited.load(LIMIT * TIMES_BEYOND, SLICE_SECONDS));
+    }
     const memory = sampling.stop();
     await sleep(3_000);
     const after = await limited.held(server, url);
@@ -45,14 +52,16 @@ export async function runOverload(server: Server, seconds: number): Promise<obje
 
     const free = await startApi(settings);
     await free.load(LIMIT, 5);
-    const machine = await free.load(CALLERS_BEYOND_THE_MACHINE, usual, 'as told');
+    const machine = await free.load(CALLERS_BEYOND_THE_MACHINE, usual);
     await free.stop();
 
     const report = {
       model_ms: MODEL_MS,
       limit: LIMIT,
-      at_limit: summarise(at, usual),
-      beyond_limit: { seconds, ...summarise(beyond, seconds), ...memory },
+      seconds_of_each: rounds * SLICE_SECONDS,
+      at_limit: summarise(at, rounds * SLICE_SECONDS),
+      beyond_limit: summarise(beyond, rounds * SLICE_SECONDS),
+      memory,
       median_beyond_of_at: ratio(beyond, at, 0.5),
       p95_beyond_of_at: ratio(beyond, at, 0.95),
       left_behind: { before, after },
@@ -68,14 +77,7 @@ export async function runOverload(server: Server, seconds: number): Promise<obje
 async function startApi(variables: Record<string, string>) {
   const api = await startEntry('api', variables);
   return {
-    load: (callers: number, seconds: number, pause: 'rude' | 'as told' = 'rude') =>
-      runLoad({
-        url: api.url,
-        apiKey,
-        callers,
-        seconds,
-        pauseMs: pause === 'rude' ? RUDE_PAUSE_MS : undefined,
-      }),
+    load: (callers: number, seconds: number) => runLoad({ url: api.url, apiKey, callers, seconds }),
     /** What a leak would add to. */
     async held(server: Server, databaseUrl: string) {
       const { rows } = await server.admin.query<{ count: number }>(
@@ -123,6 +125,16 @@ async function runLoad(order: OverloadOrder): Promise<OverloadResult> {
     kill();
     process.off('exit', kill);
   }
+}
+
+function nothing(): OverloadResult {
+  return { accepted: [], refused: 0, other: 0 };
+}
+
+function add(sum: OverloadResult, { accepted, refused, other }: OverloadResult): void {
+  for (const milliseconds of accepted) sum.accepted.push(milliseconds);
+  sum.refused += refused;
+  sum.other += other;
 }
 
 function summarise({ accepted, refused, other }: OverloadResult, seconds: number) {

@@ -22,6 +22,12 @@ export interface HttpTimeouts {
 
 const usual: HttpTimeouts = { headers: 10_000, request: 30_000, keepAlive: 65_000, check: 2_000 };
 
+/**
+ * Callers that connect while the process is busy. Beyond it the system drops their first packet, and
+ * they try again after seconds; it allows itself no more than this on most machines.
+ */
+const MAX_WAITING_CONNECTIONS = 4_096;
+
 /** The HTTP server of an app, which also answers what never becomes a request. */
 export function createHttpServer(
   app: Pick<Hono<HttpEnv>, 'fetch'>,
@@ -49,7 +55,7 @@ export function createHttpServer(
 
 /** Resolves with the server's URL; rejects where it cannot listen. `port` 0 is any free one. */
 export async function listen(server: Server, host: string, port: number): Promise<string> {
-  server.listen(port, host);
+  server.listen({ port, host, backlog: MAX_WAITING_CONNECTIONS });
   await once(server, 'listening');
   const address = server.address();
   const taken = typeof address === 'object' ? address?.port : undefined;
