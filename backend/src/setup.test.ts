@@ -44,7 +44,7 @@ test('an .env that is there stays as it is, and what it lacks is named', async (
     code: 1,
     stdout: '.env is there already; nothing in it was changed.\n',
     stderr: expect.stringMatching(
-      /^It has no POSTGRES_PASSWORD, REDIS_PASSWORD, BACKEND_API_KEY, DESK_API_KEY, QDRANT_API_KEY, WEBHOOK_SECRET\. Add/,
+      /^It has no POSTGRES_PASSWORD, REDIS_PASSWORD, BACKEND_API_KEY, DESK_API_KEY, ADMIN_PASSWORD, QDRANT_API_KEY, WEBHOOK_SECRET\. Add/,
     ),
   });
   expect(readFileSync(path.join(cwd, '.env'), 'utf8')).toBe(mine);

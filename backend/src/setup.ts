@@ -38,6 +38,7 @@ function newSecrets(): Record<string, string> {
     API_KEY: key,
     BACKEND_API_KEY: key,
     DESK_API_KEY: newSecret(),
+    ADMIN_PASSWORD: newSecret(),
     QDRANT_API_KEY: newSecret(),
     WEBHOOK_SECRET: newSecret(),
   };

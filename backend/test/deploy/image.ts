@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { cp, mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { runProgram } from '#src/local/run-program.ts';
 import { root as context } from './compose.ts';
 
 /** A stage of a Dockerfile, or the image it makes in the end. */
@@ -88,12 +89,15 @@ async function copy(rest: string, stage: Stage, names: Map<string, Stage>): Prom
   const target = sources.pop() ?? '';
   for (const source of sources) {
     const found = path.join(other?.root ?? context, source);
+    if (other !== undefined) {
+      await runProgram('cp', ['-al', `${found}/.`, path.join(stage.workdir, target)]);
+      continue;
+    }
     const isFile = (await stat(found)).isFile();
     const intoFolder = isFile && target.endsWith('/');
     await cp(found, path.join(stage.workdir, target, intoFolder ? path.basename(source) : ''), {
       recursive: true,
-      verbatimSymlinks: true,
-      filter: (place) => other !== undefined || !isIgnored(path.relative(context, place)),
+      filter: (place) => !isIgnored(path.relative(context, place)),
     });
   }
 }
