@@ -1,19 +1,20 @@
 import type { Db } from '#src/db/connect.ts';
 import { indexMemories } from '#src/memory/recall/index-memories.ts';
 import { searchMemories } from '#src/memory/recall/search-memories.ts';
+import type { VectorSearch } from '#src/memory/recall/vector-search.ts';
 import type { Dialogue } from './dialogues.ts';
 
 /** In LoCoMo's numbering; its questions that cannot be answered are the fifth category. */
 const UNANSWERABLE = 5;
 
-export interface Evaluation {
-  messages: number;
+export interface Stored {
+  /** Where each message stands in its dialogue, by its id. */
+  places: Map<string, string>;
   /** Storing and indexing. */
   rowsPerSecond: number;
-  questions: Asked[];
 }
 
-interface Asked {
+export interface Asked {
   category: number;
   answerable: boolean;
   /** Where the evidence stands among the hits, from 0; -1 where it was not found. */
@@ -22,12 +23,8 @@ interface Asked {
   milliseconds: number;
 }
 
-/** Stores each dialogue as a chat, and asks its questions as a turn would. */
-export async function evaluateRecall(
-  db: Db,
-  dialogues: Dialogue[],
-  limit: number,
-): Promise<Evaluation> {
+/** Stores each dialogue as a chat, and indexes its words. */
+export async function storeDialogues(db: Db, dialogues: Dialogue[]): Promise<Stored> {
   const startedAt = performance.now();
   const places = new Map<string, string>();
   for (const dialogue of dialogues) {
@@ -35,15 +32,25 @@ export async function evaluateRecall(
   }
   while ((await indexMemories(db)) > 0);
   const seconds = (performance.now() - startedAt) / 1_000;
+  return { places, rowsPerSecond: places.size / seconds };
+}
 
-  const questions = [];
+/** Asks every question as a turn would; with `vectors` by sense too. */
+export async function askQuestions(
+  db: Db,
+  dialogues: Dialogue[],
+  { places }: Stored,
+  { limit, vectors }: { limit: number; vectors?: VectorSearch },
+): Promise<Asked[]> {
+  const asked: Asked[] = [];
   for (const dialogue of dialogues) {
     for (const question of dialogue.questions) {
       const askedAt = performance.now();
-      const hits = await searchMemories(db, { chatId: dialogue.id, query: question.text, limit });
+      const search = { chatId: dialogue.id, query: question.text, limit };
+      const hits = await searchMemories(db, search, vectors);
       const milliseconds = performance.now() - askedAt;
       const found = hits.map((hit) => places.get(hit.message_id ?? ''));
-      questions.push({
+      asked.push({
         category: question.category,
         answerable: question.category !== UNANSWERABLE && question.evidence.length > 0,
         ranks: question.evidence.map((place) => found.indexOf(place)),
@@ -52,7 +59,7 @@ export async function evaluateRecall(
       });
     }
   }
-  return { messages: places.size, rowsPerSecond: places.size / seconds, questions };
+  return asked;
 }
 
 /** The mean share of the evidence that stands among the first `k` hits. */

@@ -6,8 +6,9 @@ import { runEntry } from '#src/run-entry.ts';
 import { StartError } from '#src/start-error.ts';
 import { startPostgres } from '#test/postgres-server.ts';
 import { parseDialogues } from './dialogues.ts';
-import { evaluateRecall, recallAt, silence } from './evaluate-recall.ts';
-import type { Evaluation } from './evaluate-recall.ts';
+import { askQuestions, recallAt, silence, storeDialogues } from './evaluate-recall.ts';
+import type { Asked } from './evaluate-recall.ts';
+import { fillWithVectors } from './fill-with-vectors.ts';
 
 const names = new Map([
   [1, 'multi-hop'],
@@ -17,7 +18,7 @@ const names = new Map([
   [5, 'unanswerable'],
 ]);
 
-/** `pnpm eval:recall <file.json> [--k 5,10,20]`: how much of the evidence is found, on a database of its own. */
+/** `pnpm eval:recall <file.json> [--k 5,10,20]`: how much of the evidence is found, on a database of its own; where QDRANT_URL is set, also with vectors, in a collection of its own. */
 await runEntry(async () => {
   const { values, positionals } = parseArgs({
     options: { k: { type: 'string', default: '5,10,20' } },
@@ -35,15 +36,28 @@ await runEntry(async () => {
   await migrateToLatest(postgres.url);
   const { db, close } = connect(postgres.url, { max: 1 });
   try {
-    print(await evaluateRecall(db, dialogues, Math.max(...ks)), ks);
+    const limit = Math.max(...ks);
+    const stored = await storeDialogues(db, dialogues);
+    console.log(
+      `${stored.places.size} messages stored and indexed, ${Math.round(stored.rowsPerSecond)} a second\n`,
+    );
+    print(await askQuestions(db, dialogues, stored, { limit }), ks);
+    const vectors = await fillWithVectors(db);
+    if (vectors === undefined) return;
+    console.log(`\nwith the vectors of ${vectors.model}\n`);
+    try {
+      print(await askQuestions(db, dialogues, stored, { limit, vectors }), ks);
+    } finally {
+      await vectors.close();
+    }
   } finally {
     await close();
     await postgres.stop();
   }
 });
 
-function print({ messages, rowsPerSecond, questions }: Evaluation, ks: number[]): void {
-  const line = (name: string, asked: Evaluation['questions']) =>
+function print(questions: Asked[], ks: number[]): void {
+  const line = (name: string, asked: Asked[]) =>
     row([name, String(asked.length), ...ks.map((k) => percent(recallAt(asked, k)))]);
   console.log(row(['category', 'questions', ...ks.map((k) => `recall@${k}`)]));
   const byCategory = [...Map.groupBy(questions, ({ category }) => category)].sort(
@@ -61,7 +75,6 @@ function print({ messages, rowsPerSecond, questions }: Evaluation, ks: number[])
   const times = questions.map(({ milliseconds }) => milliseconds).sort((a, b) => a - b);
   const at = (share: number) => (times[Math.floor(share * (times.length - 1))] ?? 0).toFixed(2);
   console.log(`a query takes ${at(0.5)} ms (median), ${at(0.95)} ms (95th percentile)`);
-  console.log(`${messages} messages stored and indexed, ${Math.round(rowsPerSecond)} a second`);
 }
 
 function percent(share: number): string {

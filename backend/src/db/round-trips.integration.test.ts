@@ -4,6 +4,7 @@ import { startApi, streamHandle } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
 import { startFakeModel } from '#test/fake-model.ts';
 import type { FakeModel } from '#test/fake-model.ts';
+import { openVectorWorld, settle } from '#test/vector-world.ts';
 
 let model: FakeModel;
 let api: Awaited<ReturnType<typeof startApi>>;
@@ -55,7 +56,22 @@ test('a replay is two small reads', async () => {
   expect(await statementsOf(() => api.handle(message))).toHaveLength(2);
 });
 
-/** The statements of one call: the keeper's own, which come now and then, are not the call's. */
+test('with vectors a turn makes one more, for what they found', async () => {
+  const world = await openVectorWorld();
+  await world.tell('vectors', ['We got a beagle']);
+  await settle(world.openIndex());
+  const { databaseUrl, env } = world;
+  const withVectors = await startApi({ databaseUrl, modelUrl: model.url, env });
+  const ask = () => withVectors.handle({ chat_id: 'vectors', text: 'Which pet?' });
+  await ask();
+  const [first, second, third, ...more] = await statementsOf(ask);
+  expect([first, third, more]).toEqual(['open_turn', 'finish_turn', []]);
+  expect(second).toContain('recallable');
+  await withVectors.close();
+  await world.close();
+});
+
+/** The statements of one call: those of the keeper and for the collection's name, which come now and then, are not the call's. */
 async function statementsOf(call: () => Promise<unknown>): Promise<string[]> {
   query.mockClear();
   await call();
@@ -64,7 +80,7 @@ async function statementsOf(call: () => Promise<unknown>): Promise<string[]> {
 }
 
 function isKeepers(text: string): boolean {
-  return /index_memories|lease_expires_at" < now\(\)|set lease_expires_at|"cancel_requested_at" is not/.test(
+  return /vector_collections|lease_expires_at" < now\(\)|set lease_expires_at|"cancel_requested_at" is not/.test(
     text,
   );
 }
