@@ -7,6 +7,7 @@ import { readCompose } from './deploy/compose.ts';
 const root = path.join(import.meta.dirname, '..', '..');
 const documents = [
   'README.md',
+  'README.ru.md',
   'ARCHITECTURE.md',
   'CONTRIBUTING.md',
   'SECURITY.md',
