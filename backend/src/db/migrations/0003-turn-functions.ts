@@ -55,7 +55,12 @@ export async function up(db: Kysely<never>): Promise<void> {
         ) as counted
         where running_tokens <= p_token_budget;
 
-      if p_recall is not null then
+      -- Where the window is all there is, nothing can be recalled.
+      if p_recall is not null and (p_recall->>'scope' = 'user'
+        or exists (select from messages
+          where session_id = p_session_id and id < coalesce(recent.first_id, p_before))
+        or exists (select from chat_sessions own join chat_sessions other using (chat_id)
+          where own.id = p_session_id and other.id <> own.id)) then
         recalled := recall_for_turn(p_session_id, p_before, recent.first_id, p_recall);
       end if;
 
