@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { sentence } from './sentences.ts';
 
@@ -58,10 +57,4 @@ export async function summarizeAll(client: Client): Promise<void> {
         from chat_sessions s where messages_since_summary >= 8`,
     [sentences.slice(0, 5).join('. ')],
   );
-}
-
-/** Until the recall index has everything. */
-export async function indexed(client: Client): Promise<void> {
-  const pending = 'select exists (select from embeddings where terms is null) as pending';
-  while ((await client.query(pending)).rows[0].pending === true) await sleep(50);
 }

@@ -1,10 +1,12 @@
 import { migrateToLatest } from '#src/db/migrate.ts';
-import { fillChats, fillOthers, indexed, sentences, summarizeAll } from './fill.ts';
+import { fillChats, fillOthers, sentences, summarizeAll } from './fill.ts';
 import { fillFloor, floorTables } from './floor.ts';
+import { startIndexer } from './indexer.ts';
 import type { LoadOrder } from './load-process.ts';
 import { median } from './measure.ts';
 import { apiKey, startEntry, startLoad, startServing, startStreams } from './processes.ts';
 import type { Server } from './server.ts';
+import { postgresSeconds } from './usage.ts';
 
 const BURST = 10;
 const CHATS = 20;
@@ -15,6 +17,14 @@ interface Point {
   median_ms: number;
   /** Medians of bursts one after another: what the machine does meanwhile is done to both. */
   of_floor: number;
+  /** For 1,000 turns, of the database. */
+  cpu_seconds: number;
+}
+
+/** Turns in chats of this prefix, with recall or without. */
+interface Series {
+  prefix: string;
+  recall: boolean;
 }
 
 /**
@@ -31,45 +41,53 @@ export async function runGrowth(server: Server, isQuick: boolean) {
   await floor.client.query(fillFloor, [CHATS, 24, sentences]);
   const { url, client } = await server.createDatabase('growth');
   await migrateToLatest(url);
-  const api = await startEntry('api', {
+  const settings = {
     DATABASE_URL: url,
     LLM_BASE_URL: `${model.url}/hold/v1`,
     LLM_MODEL: 'bench',
     MAX_CONCURRENT_TURNS: '20000',
-  });
+  };
+  const on = await startEntry('api', settings);
+  const off = await startEntry('api', { ...settings, RAG_ENABLED: 'false' });
+  const indexer = await startIndexer(settings, client);
   let from = 0;
 
   async function burst(prefix: string, target: LoadOrder['target'], chats: number) {
     const order = { concurrency: 1, turns: BURST, chats, prefix, from, target };
     from += BURST;
-    return median((await (target.kind === 'http' ? load : driver).run(order)).times);
+    const cpu = postgresSeconds(server.backendPid) ?? Number.NaN;
+    const { times } = await (target.kind === 'http' ? load : driver).run(order);
+    return {
+      ms: median(times),
+      cpu: (postgresSeconds(server.backendPid) ?? Number.NaN) - cpu,
+    };
   }
 
-  /** One point for each prefix, their bursts in turn. */
-  async function points(prefixes: string[], chats: number): Promise<Map<string, Point>> {
-    const times = new Map(prefixes.map((prefix) => [prefix, [] as number[]]));
-    const ratios = new Map(prefixes.map((prefix) => [prefix, [] as number[]]));
+  /** One point for each series, their bursts in turn. */
+  async function points(series: Series[], chats: number): Promise<Point[]> {
+    const measured = series.map((one) => ({ ...one, ms: [0], ratios: [0], cpu: 0 }));
     for (let n = -2; n < bursts; n += 1) {
       await summarizeAll(client);
-      await indexed(client);
-      for (const prefix of prefixes) {
+      await indexer.settle();
+      for (const one of measured) {
         const floorTarget = { kind: 'floor', databaseUrl: floor.url, recall: false } as const;
         const atFloor = await burst('chat', floorTarget, CHATS);
-        const own = await burst(prefix, { kind: 'http', url: api.url, apiKey }, chats);
+        const api = one.recall ? on : off;
+        const own = await burst(one.prefix, { kind: 'http', url: api.url, apiKey }, chats);
         if (n < 0) continue;
-        times.get(prefix)?.push(own);
-        ratios.get(prefix)?.push(own / atFloor);
+        one.ms[n] = own.ms;
+        one.ratios[n] = own.ms / atFloor.ms;
+        one.cpu += own.cpu;
       }
     }
-    return new Map(
-      prefixes.map((prefix) => [
-        prefix,
-        { median_ms: median(times.get(prefix) ?? []), of_floor: median(ratios.get(prefix) ?? []) },
-      ]),
-    );
+    return measured.map(({ ms, ratios, cpu }) => ({
+      median_ms: median(ms),
+      of_floor: median(ratios),
+      cpu_seconds: (cpu / (bursts * BURST)) * 1_000,
+    }));
   }
 
-  const onlyPoint = async () => (await points(['usual'], CHATS)).get('usual');
+  const usual = (recall: boolean) => ({ prefix: 'usual', recall });
   const streams = startStreams();
   try {
     await fillChats(client, { chats: CHATS, messages: 24, prefix: 'usual' });
@@ -77,28 +95,32 @@ export async function runGrowth(server: Server, isQuick: boolean) {
     for (const messages of lengths) {
       await fillChats(client, { chats: 1, messages, prefix: `of ${messages}` });
     }
-    await indexed(client);
+    await indexer.settle();
     await client.query('vacuum analyze');
-    const byLength = await points(
-      lengths.map((messages) => `of ${messages}`),
-      1,
-    );
-    const chat = report('messages in the chat', lengths, [...byLength.values()]);
+    const longChat = async (recall: boolean) =>
+      await points(
+        lengths.map((messages) => ({ prefix: `of ${messages}`, recall })),
+        1,
+      );
+    const chat = {
+      recall_off: report('messages, recall off', lengths, await longChat(false)),
+      recall_on: report('messages, recall on', lengths, await longChat(true)),
+    };
 
     const openStreams = isQuick ? [0, 100, 1_000] : [0, 1_000, MOST_STREAMS];
-    const beside: (Point | undefined)[] = [];
+    const beside: Point[] = [];
     let open = 0;
     for (const count of openStreams) {
       if (count > open)
-        await streams.open({ url: api.url, apiKey, count: count - open, from: open });
+        await streams.open({ url: off.url, apiKey, count: count - open, from: open });
       open = count;
-      beside.push(await onlyPoint());
+      beside.push(...(await points([usual(false)], CHATS)));
     }
     await streams.stop();
     const streamed = report('open streams', openStreams, beside);
 
     const millions = isQuick ? [0, 0.2] : [0, 1, 5];
-    const among: (Point | undefined)[] = [];
+    const among: { off: Point[]; on: Point[] } = { off: [], on: [] };
     let filled = 0;
     for (const size of millions) {
       for (; filled < size * 1_000; filled += 100) {
@@ -106,28 +128,35 @@ export async function runGrowth(server: Server, isQuick: boolean) {
         progress(filled + 100, size * 1_000);
       }
       await client.query('vacuum analyze');
-      among.push(await onlyPoint());
+      const [withoutRecall, withRecall] = await points([usual(false), usual(true)], CHATS);
+      if (withoutRecall !== undefined) among.off.push(withoutRecall);
+      if (withRecall !== undefined) among.on.push(withRecall);
     }
-    const table = report('million rows of others', millions, among);
+    const table = {
+      recall_off: report('million rows, recall off', millions, among.off),
+      recall_on: report('million rows, recall on', millions, among.on),
+    };
     return { chat, streams: streamed, table };
   } finally {
     await streams.stop();
-    await api.stop();
+    await Promise.all([on.stop(), off.stop(), indexer.stop()]);
     await Promise.all([load.stop(), driver.stop(), model.stop()]);
   }
 }
 
 /** Prints the points, and how each compares to the first. */
-function report(what: string, sizes: number[], measured: (Point | undefined)[]) {
-  const [first] = measured;
-  return sizes.map((size, index) => {
-    const point = measured[index] ?? { median_ms: Number.NaN, of_floor: Number.NaN };
-    const of_first = point.of_floor / (first?.of_floor ?? Number.NaN);
+function report(what: string, sizes: number[], measured: Point[]) {
+  return measured.map((point, index) => {
+    const [first = point] = measured;
+    const size = sizes[index] ?? Number.NaN;
+    const of_first = point.of_floor / first.of_floor;
+    const cpu_of_first = point.cpu_seconds / first.cpu_seconds;
     console.log(
-      `${what.padEnd(24)}${size.toLocaleString('en').padStart(8)}  median ${point.median_ms.toFixed(2)} ms, ` +
-        `${point.of_floor.toFixed(2)} of the floor beside it, ${of_first.toFixed(2)} of the first`,
+      `${what.padEnd(26)}${size.toLocaleString('en').padStart(8)}  median ${point.median_ms.toFixed(2)} ms, ` +
+        `${point.of_floor.toFixed(2)} of the floor beside it; of the first: ` +
+        `${of_first.toFixed(2)}, its database CPU ${cpu_of_first.toFixed(2)}`,
     );
-    return { size, ...point, of_first };
+    return { size, ...point, of_first, cpu_of_first };
   });
 }
 

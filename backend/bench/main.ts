@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { loadConfig } from '#src/config.ts';
@@ -28,7 +28,10 @@ const benches: Record<string, Bench> = {
   recall: (server, isQuick) => runRecall(server, isQuick ? 200_000 : 2_000_000),
 };
 
-/** `pnpm bench [turn|growth|overload|recall|summaries] [--quick] [--json FILE]`; `--minutes 20` makes a soak of overload. */
+/**
+ * `pnpm bench [turn|growth|overload|recall|summaries] [--quick] [--json FILE]`; `--minutes 20` makes a
+ * soak of overload. The file keeps the newest run of each.
+ */
 await runEntry(async () => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -56,7 +59,9 @@ await runEntry(async () => {
         database: server.description,
         quick: values.quick,
       };
-      writeFileSync(values.json, `${JSON.stringify({ ...about, [name]: result }, rounded, 2)}\n`);
+      const others = existsSync(values.json) ? JSON.parse(readFileSync(values.json, 'utf8')) : {};
+      const all = { ...others, [name]: { ...about, ...result } };
+      writeFileSync(values.json, `${JSON.stringify(all, rounded, 2)}\n`);
     }
   } finally {
     await server.close();

@@ -10,8 +10,8 @@ export interface Target {
   name: string;
   load: ReturnType<typeof startLoad>;
   to: LoadOrder['target'];
-  /** The process that does the server's work: for bare statements the driver itself. */
-  serverPid: number;
+  /** The processes that do the server's work: for bare statements the driver itself. */
+  serverPids: [number, ...number[]];
   /** Its own database; undefined where it has none. */
   client: Client | undefined;
   statements?: () => Promise<StatementCounts>;
@@ -59,7 +59,7 @@ export async function measure(
     table_bytes: perTurn((at) => at.tableBytes),
     round_trips: perTurn((at) => at.statements.turn),
     other_statements: perTurn((at) => at.statements.other),
-    resident_mb: residentMegabytes(target.serverPid),
+    resident_mb: residentMegabytes(target.serverPids[0]),
   };
 }
 
@@ -103,7 +103,7 @@ async function snapshot(server: Server, target: Target): Promise<Snapshot> {
       from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace`,
   );
   return {
-    serverSeconds: processSeconds(target.serverPid),
+    serverSeconds: target.serverPids.reduce((sum, pid) => sum + processSeconds(pid), 0),
     databaseSeconds: postgresSeconds(server.backendPid) ?? Number.NaN,
     walBytes: rows[0].wal,
     tableBytes: size?.rows[0].bytes ?? 0,

@@ -1,5 +1,6 @@
-import { fillChats, indexed, sentences, summarizeAll } from './fill.ts';
+import { fillChats, sentences, summarizeAll } from './fill.ts';
 import { fillFloor, floorTables } from './floor.ts';
+import { startIndexer } from './indexer.ts';
 import { measure, median, medians } from './measure.ts';
 import type { Run, Target } from './measure.ts';
 import { apiKey, startEntry, startLoad, startServing } from './processes.ts';
@@ -94,16 +95,16 @@ async function startTargets(server: Server, { chats, messages, slowTurns }: Turn
     const database = await server.createDatabase(suffix);
     await migrateToLatest(database.url);
     await fillChats(database.client, { chats, messages, prefix: 'chat' });
-    const process = keep(
-      await startEntry('api', {
-        DATABASE_URL: database.url,
-        LLM_BASE_URL: `${model.url}/${delay}/v1`,
-        LLM_API_KEY: 'none',
-        LLM_MODEL: 'bench',
-        RAG_ENABLED: String(recall),
-      }),
-    );
-    const settle = recall ? () => indexed(database.client) : async () => {};
+    const settings = {
+      DATABASE_URL: database.url,
+      LLM_BASE_URL: `${model.url}/${delay}/v1`,
+      LLM_API_KEY: 'none',
+      LLM_MODEL: 'bench',
+      RAG_ENABLED: String(recall),
+    };
+    const process = keep(await startEntry('api', settings));
+    const indexer = recall ? keep(await startIndexer(settings, database.client)) : undefined;
+    const settle = async () => await indexer?.settle();
     const prepare = async () => {
       await summarizeAll(database.client);
       await settle();
@@ -114,7 +115,7 @@ async function startTargets(server: Server, { chats, messages, slowTurns }: Turn
       name: '',
       load,
       to: { kind: 'http', url: process.url, apiKey },
-      serverPid: process.pid,
+      serverPids: indexer === undefined ? [process.pid] : [process.pid, indexer.pid],
       client: database.client,
       statements: process.statements,
       prepare,
@@ -129,7 +130,7 @@ async function startTargets(server: Server, { chats, messages, slowTurns }: Turn
     ...off,
     load: driver,
     to: { kind: 'statements', databaseUrl: off.url, recall: false },
-    serverPid: driver.pid,
+    serverPids: [driver.pid],
     statements: undefined,
   };
   const targets: Target[] = [
@@ -137,14 +138,14 @@ async function startTargets(server: Server, { chats, messages, slowTurns }: Turn
       name: 'floor',
       load: driver,
       to: { kind: 'floor', databaseUrl: floor.url, recall: false },
-      serverPid: driver.pid,
+      serverPids: [driver.pid],
       client: floor.client,
     },
     {
       name: 'constant',
       load,
       to: { kind: 'http', url: constant.url, apiKey },
-      serverPid: constant.pid,
+      serverPids: [constant.pid],
       client: undefined,
     },
     { ...statements, name: 'statements' },

@@ -1,0 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import { startEntry } from './processes.ts';
+
+/** The worker, for the recall index alone. `settle` waits until everything is in it. */
+export async function startIndexer(settings: Record<string, string>, client: Client) {
+  const { pid, stop } = await startEntry('worker', { ...settings, SUMMARY_MODE: 'off' });
+  return {
+    pid,
+    stop,
+    async settle() {
+      const pending = 'select exists (select from embeddings where terms is null) as pending';
+      while ((await client.query(pending)).rows[0].pending === true) await sleep(50);
+    },
+  };
+}
