@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
 import type { Trouble } from '../../telegram-bot/test/fake-telegram.ts';
 import type { Payload } from '../../telegram-bot/test/fake-telegram-payload.ts';
+import { connected } from './connected.ts';
 import type { History } from './history.ts';
 import { marksIn } from './marks.ts';
 import { randomOf } from './random.ts';
@@ -32,6 +32,7 @@ export async function breakThings(
   ];
   const running = new Set<Promise<unknown>>();
   let isRough = true;
+  system.vectors.losesAnswer = () => isRough && random.chance(0.02);
   system.telegram.trouble = (method, payload) => {
     const trouble = isRough ? telegramTrouble(method, random) : undefined;
     noteCall(history, method, payload, trouble);
@@ -106,9 +107,19 @@ function networkFaults(random: Random, { gates }: System): Fault[] {
   ];
 }
 
-function storeFaults(random: Random, { postgres, redis }: System): Fault[] {
+function storeFaults(random: Random, { postgres, redis, embeddings }: System): Fault[] {
   let restarting: Promise<void> = Promise.resolve();
   return [
+    {
+      weight: 1.5,
+      begin() {
+        const failure = random.pick(['error', 'overload', 'cut', 'hang', 'garbage'] as const);
+        const ms = random.between(300, 6_000);
+        embeddings.failure = failure;
+        const over = sleep(ms).then(() => (embeddings.failure = undefined));
+        return { what: `embeddings fail (${failure}) for ${Math.round(ms)} ms`, over };
+      },
+    },
     { weight: 2, begin: () => ({ what: 'Redis forgets everything', over: redis.forgetAll() }) },
     {
       weight: 1.5,
@@ -129,17 +140,12 @@ function storeFaults(random: Random, { postgres, redis }: System): Fault[] {
 }
 
 async function endConnections(databaseUrl: string): Promise<void> {
-  const client = new Client({ connectionString: databaseUrl });
-  client.on('error', () => {});
-  await client.connect();
-  try {
-    await client.query(
+  await connected(databaseUrl, (client) =>
+    client.query(
       `select pg_terminate_backend(pid) from pg_stat_activity
        where backend_type = 'client backend' and pid <> pg_backend_pid()`,
-    );
-  } finally {
-    await client.end();
-  }
+    ),
+  );
 }
 
 /** Answers and notices; a preview is not told of. */

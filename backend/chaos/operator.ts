@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
+import type { Client } from 'pg';
+import { connected } from './connected.ts';
 import type { History } from './history.ts';
 import { editMark, saidIn } from './marks.ts';
 import { randomOf } from './random.ts';
@@ -25,6 +26,7 @@ export interface Operator {
   acts: Act[];
   closings: Closing[];
   work(end: AbortSignal): Promise<void>;
+  deleteOne(): Promise<void>;
 }
 
 type Kind = Act['kind'] | 'close-session';
@@ -39,21 +41,20 @@ const kinds: { kind: Kind; weight: number }[] = [
 /** One who edits the tables by hand, as the admin panel does: plain statements, no locks taken first. */
 export function createOperator(seed: number, databaseUrl: string, history: History): Operator {
   const random = randomOf(seed, 'operator');
-  const operator: Operator = { acts: [], closings: [], work };
+  const operator: Operator = {
+    acts: [],
+    closings: [],
+    work,
+    deleteOne: () => connected(databaseUrl, (client) => act(client, 'delete-message')),
+  };
 
   async function work(end: AbortSignal): Promise<void> {
     while (!end.aborted) {
       await sleep(random.between(200, 1_800));
-      const client = new Client({ connectionString: databaseUrl, query_timeout: 10_000 });
-      client.on('error', () => {});
-      try {
-        await client.connect();
-        await act(client, random.weighted(kinds).kind);
-      } catch (error) {
-        history.note(`operator: ${String(error)}`);
-      } finally {
-        await client.end().catch(() => {});
-      }
+      const { kind } = random.weighted(kinds);
+      await connected(databaseUrl, (client) => act(client, kind)).catch((error: unknown) =>
+        history.note(`operator: ${String(error)}`),
+      );
     }
   }
 
@@ -90,7 +91,7 @@ export function createOperator(seed: number, databaseUrl: string, history: Histo
     await client.query('commit').finally(() => (made.doneAt = Date.now()));
     made.known = true;
     history.note(
-      `operator: ${[kind, ...marks, made.added].join(' ')} (id ${target.id}${made.late ? ', late' : ''})`,
+      `operator: ${[kind, ...marks, made.added].join(' ')} (${[`id ${target.id}`, ...target.vectors, ...(made.late ? ['late'] : [])].join(', ')})`,
       made.chat,
     );
   }
@@ -111,10 +112,14 @@ interface Target {
   chat_id: string;
   session_id: string;
   content: string;
+  /** Of a message: `vector 7`. */
+  vectors: string[];
 }
 
 const recentMessages = `
-  select m.id, s.chat_id, m.session_id, m.content from chat_sessions s,
+  select m.id, s.chat_id, m.session_id, m.content, array(
+      select 'vector ' || id from embeddings where message_id = m.id) as vectors
+    from chat_sessions s,
     lateral (select * from messages where session_id = s.id order by id desc limit 12) as m
   where s.is_active`;
 
@@ -122,11 +127,12 @@ const targets: Record<Kind, string> = {
   'delete-message': recentMessages,
   'edit-message': recentMessages,
   'edit-summary': `
-    select distinct on (s.id) c.id, s.chat_id, c.session_id, c.content
+    select distinct on (s.id) c.id, s.chat_id, c.session_id, c.content, '{}'::text[] as vectors
     from chat_sessions s join conversation_summaries c on c.session_id = s.id
     where s.is_active order by s.id, c.version desc`,
   'close-session': `
-    select id, chat_id, id as session_id, '' as content from chat_sessions where is_active`,
+    select id, chat_id, id as session_id, '' as content, '{}'::text[] as vectors
+    from chat_sessions where is_active`,
 };
 
 const statements: Record<Act['kind'], string> = {

@@ -6,6 +6,7 @@ export const plants = [
   'counter-reset',
   'watermark-by-time',
   'endless-lease',
+  'vector-kept',
 ] as const;
 export type Plant = (typeof plants)[number];
 

@@ -1,14 +1,11 @@
-import { Client } from 'pg';
+import { connected } from './connected.ts';
 import type { Plant } from './plan.ts';
 
 /** Puts the mistake into the run's own database. The early confirmation is the fake Telegram's. */
 export async function plantMistake(databaseUrl: string, plant: Plant | undefined): Promise<void> {
   const sql = plant === undefined ? undefined : mistakes[plant];
   if (sql === undefined) return;
-  const client = new Client({ connectionString: databaseUrl });
-  await client.connect();
-  await client.query(sql);
-  await client.end();
+  await connected(databaseUrl, (client) => client.query(sql));
 }
 
 const mistakes: Record<Plant, string | undefined> = {
@@ -40,4 +37,7 @@ const mistakes: Record<Plant, string | undefined> = {
     end $$;
     create trigger a_mistake before insert or update on turns
       for each row execute function never_expire()`,
+
+  // Nobody is told that a deleted message has a vector.
+  'vector-kept': 'drop trigger embeddings_remember_deleted on embeddings',
 };

@@ -36,7 +36,7 @@ export function reportChaos(
   };
 }
 
-function countAll({ stored, calls, said, acts }: Evidence, history: History): string {
+function countAll({ stored, calls, said, acts, vectors }: Evidence, history: History): string {
   const counts = {
     faults: history.events.filter(({ text }) => text.startsWith('fault: ')).length,
     'messages said': said.length,
@@ -45,6 +45,7 @@ function countAll({ stored, calls, said, acts }: Evidence, history: History): st
     'without an answer': stored.turns.filter(({ state }) => state !== 'answered').length,
     sessions: stored.sessions.length,
     summaries: stored.summaries.length,
+    vectors: vectors.points.length,
     "operator's acts": acts.length,
     'uncertain deliveries': stored.messages.filter(
       ({ delivery_state: state }) => state === 'uncertain',

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import type { Violation } from './checks/evidence.ts';
 import type { Caller } from './callers.ts';
+import { connected } from './connected.ts';
 import type { System } from './system.ts';
 
 /** Everything is at rest when this many looks in a row found nothing to do. */
@@ -20,11 +21,9 @@ export async function comeToRest(
   threshold: number,
   inVain: AbortSignal,
 ): Promise<Violation[]> {
-  const client = new Client({ connectionString: system.postgres.url });
-  await client.connect();
-  let before = '';
-  let changedAt = Date.now();
-  try {
+  return await connected(system.postgres.url, async (client) => {
+    let before = '';
+    let changedAt = Date.now();
     for (let quiet = 0; quiet < QUIET_LOOKS && !inVain.aborted;) {
       await sleep(LOOK_EVERY_MS);
       await skipWaits(client);
@@ -36,16 +35,20 @@ export async function comeToRest(
       if (Date.now() - changedAt > STUCK_AFTER_MS) return left.filter(isCause).map(asViolation);
     }
     return [];
-  } finally {
-    await client.end();
-  }
+  });
 }
 
-/** A minute of a delivery's claim, and the hours of a summary that was given up, are not sat out. */
+/** A minute of a claim on a delivery or a memory, whose holder would long be done, and the hours of a summary that was given up, are not sat out. */
 async function skipWaits(client: Client): Promise<void> {
   await client.query(
     `update messages set delivery_due_at = now()
      where delivery_state in ('pending', 'sending') and delivery_due_at < now() + interval '57 seconds'`,
+  );
+  await client.query(
+    `update embeddings set claimed_until = now() where claimed_until < now() + interval '50 seconds'`,
+  );
+  await client.query(
+    `update deleted_vectors set due_at = now() where due_at < now() + interval '50 seconds'`,
   );
   await client.query(
     'update chat_sessions set summary_retry_at = null where summary_retry_at > now()',
@@ -53,7 +56,7 @@ async function skipWaits(client: Client): Promise<void> {
 }
 
 function asViolation({ chat, what }: Undone): Violation {
-  const about = what.match(/[\da-f-]{36}|(turn|message) \d+|\{[^}]*\}/g) ?? [];
+  const about = what.match(/[\da-f-]{36}|(turn|message|vector) \d+|\{[^}]*\}/g) ?? [];
   return { rule: 'nothing is stuck', chat, about, text: what };
 }
 
@@ -106,4 +109,6 @@ const undone = `
   union all
   select s.chat_id, format('%s of session %s''s memories are not indexed', count(*), s.id)
     from embeddings e join chat_sessions s on s.id = e.session_id
-    where e.terms is null group by s.id`;
+    where e.terms is null or e.state = 'pending' group by s.id
+  union all
+  select '', format('vector %s is to be deleted', embedding_id) from deleted_vectors`;

@@ -8,6 +8,7 @@ import type { Check, Evidence, Violation } from './checks/evidence.ts';
 import { checkContextLogs, checkIsolation, checkNoHole, checkPrompts } from './checks/prompts.ts';
 import { checkSummaries } from './checks/summaries.ts';
 import { checkTurns } from './checks/turns.ts';
+import { checkVectors } from './checks/vectors.ts';
 import { API_CHATS, createCaller } from './callers.ts';
 import { createDesk } from './desk.ts';
 import { breakThings } from './faults.ts';
@@ -20,6 +21,7 @@ import type { Plan } from './plan.ts';
 import { reportChaos } from './report.ts';
 import type { ChaosReport } from './report.ts';
 import { comeToRest } from './rest.ts';
+import { readVectors } from './stored-vectors.ts';
 import { readStored } from './stored.ts';
 import { startSystem } from './system.ts';
 import type { System } from './system.ts';
@@ -37,6 +39,7 @@ const checks: Check[] = [
   checkStarts,
   checkDeliveries,
   checkDesk,
+  checkVectors,
 ];
 
 /** Lets people type while things break, mends everything, waits for rest, and checks what was promised. */
@@ -88,6 +91,7 @@ async function liveThrough(
   if (stuck.length === 0 && !broken.signal.aborted) {
     // One thing more of everyone: what is remembered now is what stays.
     for (const person of people) person.speak();
+    await operator.deleteOne();
     asking.push(...callers.map((caller) => caller.ask()));
     stuck.push(...(await rest()));
   }
@@ -102,6 +106,7 @@ async function liveThrough(
     closings: [...operator.closings, ...callers.flatMap(({ closings }) => closings)],
     acts: operator.acts,
     desk,
+    vectors: await readVectors(postgres.url, system.vectors.url),
     telegram: system.telegram,
     exports: await Promise.all(
       [...people, ...callers].map(({ chat }) => exportChat(apiUrls, chat)),

@@ -1,4 +1,4 @@
-import { Client } from 'pg';
+import { connected } from './connected.ts';
 
 /** The database as it is in the end. */
 export interface Stored {
@@ -58,15 +58,11 @@ export interface StoredSummary {
 }
 
 export async function readStored(databaseUrl: string): Promise<Stored> {
-  const client = new Client({ connectionString: databaseUrl });
-  await client.connect();
-  try {
-    const { rows } = await client.query<{ stored: Stored }>(everything);
-    if (rows[0] === undefined) throw new Error('the database gave no row');
-    return rows[0].stored;
-  } finally {
-    await client.end();
-  }
+  const { rows } = await connected(databaseUrl, (client) =>
+    client.query<{ stored: Stored }>(everything),
+  );
+  if (rows[0] === undefined) throw new Error('the database gave no row');
+  return rows[0].stored;
 }
 
 const ms = (column: string) =>

@@ -15,7 +15,13 @@ export function tellShortest(
 ): string {
   const events = [...history.events, ...storedEvents(stored)];
   const stories = violations.map((violation) => tell(violation, events));
-  return stories.sort((a, b) => a.length - b.length)[0]?.join('\n') ?? '';
+  const [shortest] = stories.sort((a, b) => rank(a) - rank(b));
+  return shortest?.join('\n') ?? '';
+}
+
+/** By length; one of which nothing is known tells nothing. */
+function rank(story: string[]): number {
+  return story.length === 1 ? Infinity : story.length;
 }
 
 function tell({ rule, chat, about, text }: Violation, events: HistoryEvent[]): string[] {

@@ -1,14 +1,19 @@
 import { migrateToLatest } from '#src/db/migrate.ts';
 import { startPostgres } from '#test/postgres-server.ts';
 import type { PostgresServer } from '#test/postgres-server.ts';
+import { startFakeEmbeddings } from '#test/fake-embeddings.ts';
+import type { FakeEmbeddings } from '#test/fake-embeddings.ts';
 import { startRedis } from '#test/redis.ts';
 import type { TestRedis } from '#test/redis.ts';
 import { openTcpGate } from '#test/tcp-gate.ts';
 import type { TcpGate } from '#test/tcp-gate.ts';
+import { startVectorStore } from '#test/vector-store.ts';
+import type { TestVectorStore } from '#test/vector-store.ts';
 import { startFakeTelegram, TOKEN } from '../../telegram-bot/test/fake-telegram.ts';
 import type { FakeTelegram } from '../../telegram-bot/test/fake-telegram.ts';
 import { freePort } from '../../telegram-bot/test/processes.ts';
 import type { History } from './history.ts';
+import { dropCollections } from './stored-vectors.ts';
 import { startChaosModel } from './model.ts';
 import type { ChaosModel } from './model.ts';
 import { memorySettings } from './plan.ts';
@@ -22,6 +27,8 @@ import type { Unit } from './unit.ts';
 export interface System {
   postgres: PostgresServer;
   redis: TestRedis;
+  vectors: TestVectorStore;
+  embeddings: FakeEmbeddings;
   model: ChaosModel;
   telegram: FakeTelegram;
   units: Unit[];
@@ -41,6 +48,9 @@ export async function startSystem(plan: Plan, history: History): Promise<System>
   await migrateToLatest(postgres.url);
   await plantMistake(postgres.url, plan.plant);
   const redis = opened.adopt(await startRedis(), (server) => server.stop());
+  const vectors = opened.adopt(await startVectorStore(), (store) => store.close());
+  opened.defer(() => dropCollections(postgres.url, vectors.url));
+  const embeddings = opened.adopt(await startFakeEmbeddings(), (fake) => fake.close());
   const telegram = opened.adopt(await startFakeTelegram(), (fake) => fake.close());
   telegram.confirmEarly = plan.plant === 'early-confirmation';
   const model = opened.adopt(await startChaosModel(randomOf(plan.seed, 'model'), history), (fake) =>
@@ -61,6 +71,9 @@ export async function startSystem(plan: Plan, history: History): Promise<System>
     ...memoryEnvironment(plan.seed),
     REDIS_URL: await gate('redis', redis.url),
     LLM_BASE_URL: await gate('model', model.url),
+    QDRANT_URL: await gate('vector store', vectors.url),
+    EMBEDDINGS_BASE_URL: await gate('embeddings', embeddings.url),
+    EMBEDDINGS_MODEL: `chaos/${plan.seed}-${process.pid}`,
   };
   const apiUrls: string[] = [];
   for (const number of [1, 2]) {
@@ -82,7 +95,7 @@ export async function startSystem(plan: Plan, history: History): Promise<System>
   });
   const closing = opened.move();
   const close = () => closing.disposeAsync();
-  return { postgres, redis, model, telegram, units, gates, apiUrls, close };
+  return { postgres, redis, vectors, embeddings, model, telegram, units, gates, apiUrls, close };
 }
 
 /** No budget cuts a prompt short here, and a summary lists all that was said. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
+import { connected } from '../connected.ts';
 import type { Violation } from './evidence.ts';
 
 const LOOK_EVERY_MS = 1_000;
@@ -19,20 +19,13 @@ export async function watchCounters(databaseUrl: string, end: AbortSignal): Prom
 }
 
 async function checkCounters(databaseUrl: string): Promise<Violation[]> {
-  const client = new Client({ connectionString: databaseUrl, query_timeout: 10_000 });
-  client.on('error', () => {});
-  await client.connect();
-  try {
-    const { rows } = await client.query<Broken>(brokenSessions);
-    return rows.map((row) => ({
-      rule: 'exact counter, growing watermark',
-      chat: row.chat_id,
-      about: [row.id],
-      text: `session ${row.id} says ${row.messages_since_summary} messages since its summary, and has ${row.counted}`,
-    }));
-  } finally {
-    await client.end();
-  }
+  const { rows } = await connected(databaseUrl, (client) => client.query<Broken>(brokenSessions));
+  return rows.map((row) => ({
+    rule: 'exact counter, growing watermark',
+    chat: row.chat_id,
+    about: [row.id],
+    text: `session ${row.id} says ${row.messages_since_summary} messages since its summary, and has ${row.counted}`,
+  }));
 }
 
 /** A summary that was written anew ends where the one before does. */

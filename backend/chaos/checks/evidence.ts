@@ -6,6 +6,7 @@ import type { Act } from '../operator.ts';
 import type { MemorySettings } from '../plan.ts';
 import type { ChatPrompt } from '../prompt.ts';
 import type { Closing, Said } from '../speech.ts';
+import type { StoredVectors } from '../stored-vectors.ts';
 import type { Stored, StoredMessage, StoredTurn } from '../stored.ts';
 
 /** All that is known when everything is at rest. */
@@ -16,6 +17,7 @@ export interface Evidence {
   closings: Closing[];
   acts: Act[];
   desk: Desk;
+  vectors: StoredVectors;
   telegram: FakeTelegram;
   /** What the API gives out of each chat. */
   exports: { chat: string; json: string }[];
