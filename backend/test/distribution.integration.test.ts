@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { connect } from '#src/db/connect.ts';
+import type { Connection } from '#src/db/connect.ts';
+import { indexMemories } from '#src/memory/recall/index-memories.ts';
 import { openSql, startApi } from './api.ts';
 import type { Sql } from './api.ts';
 import { createTestDatabase } from './database.ts';
@@ -9,16 +12,19 @@ import { eventually } from './eventually.ts';
 const document = readFileSync(path.join(import.meta.dirname, '../../docs/scaling.md'), 'utf8');
 
 let sql: Sql;
+let connection: Connection;
 let api: Awaited<ReturnType<typeof startApi>>;
 
 beforeAll(async () => {
   const { url: databaseUrl } = await createTestDatabase();
   sql = openSql(databaseUrl);
+  connection = connect(databaseUrl, { max: 1 });
   api = await startApi({ databaseUrl, env: { SUMMARY_MODE: 'inline', SUMMARY_THRESHOLD: '4' } });
 });
 
 afterAll(async () => {
   await api.close();
+  await connection.close();
   await sql.close();
 });
 
@@ -70,6 +76,7 @@ test('no row refers to another chat’s: chats can be put anywhere', async () =>
     await api.handle({ chat_id, user_id: 'the same', text: 'Which number was 7?' });
   }
   await eventually(async () => {
+    await indexMemories(connection.db);
     expect(await sql.rows('select from embeddings where terms is null')).toEqual([]);
   });
   const of = (session: string) => `(select chat_id from chat_sessions where id = ${session})`;

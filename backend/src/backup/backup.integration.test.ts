@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadConfig } from '#src/config.ts';
 import { connect } from '#src/db/connect.ts';
 import { runProgram } from '#src/local/run-program.ts';
+import { createLogger } from '#src/logger.ts';
+import { serveWorker } from '#src/serve-worker.ts';
 import { openSql, startApi } from '#test/api.ts';
 import { createEmptyDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
@@ -102,6 +105,8 @@ test('the restored database is spoken to as ever, and its index is built again',
   expect(reply).toMatchObject({ status: 200 });
   const { body: memory } = await api.get<{ summary: object | null }>('/v1/chats/chat%201/memory');
   expect(memory.summary).not.toBeNull();
+  const config = loadConfig({ SUMMARY_MODE: 'off' });
+  const worker = await serveWorker(config, restored.url, createLogger('silent'));
   await eventually(async () => {
     const { body } = await api.post<{ hits: { text: string }[] }>('/v1/memory/search', {
       chat_id: 'chat 1',
@@ -109,6 +114,7 @@ test('the restored database is spoken to as ever, and its index is built again',
     });
     expect(body.hits.some(({ text }) => text.includes('Number 2 of chat 1'))).toBe(true);
   });
+  await worker.close();
   await api.close();
 });
 

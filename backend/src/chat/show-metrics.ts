@@ -9,7 +9,7 @@ export async function showMetrics(chat: Chat, registry: Registry): Promise<strin
   const { metrics, pool, settings } = chat;
   const [summaries, index] = await Promise.all([
     answered(countSummaryWork(chat.db, settings.summaryThreshold)),
-    settings.recall && answered(countPendingMemories(chat.db)),
+    settings.recall && answered(countPendingMemories(chat.db, chat.vectors !== undefined)),
   ]);
   metrics.summariesWaiting.set(summaries?.waiting ?? Number.NaN);
   metrics.summariesFailed.set(summaries?.failed ?? Number.NaN);

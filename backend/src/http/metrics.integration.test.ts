@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadConfig } from '#src/config.ts';
+import { createLogger } from '#src/logger.ts';
+import { serveWorker } from '#src/serve-worker.ts';
 import { openSql, startApi } from '#test/api.ts';
 import type { ApiClient, Sql } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
@@ -88,13 +91,16 @@ test('the index is behind until everything is indexed', async () => {
       select id, 'user', 'word ' || n, now() - interval '1 hour'
         from session, generate_series(1, 2000) as n`);
   const behind = await readMetrics(api);
+  const config = loadConfig({ SUMMARY_MODE: 'off' });
   expect(behind.value('llmbot_index_pending_rows')).toBeGreaterThan(0);
   expect(behind.value('llmbot_index_oldest_pending_seconds')).toBeGreaterThanOrEqual(3_600);
+  const worker = await serveWorker(config, databaseUrl, createLogger('silent'));
   await eventually(async () => {
     const { value } = await readMetrics(api);
     expect(value('llmbot_index_pending_rows')).toBe(0);
     expect(value('llmbot_index_oldest_pending_seconds')).toBe(0);
   });
+  await worker.close();
 });
 
 test('metrics are for those who have a key; without any, for this machine', async () => {
