@@ -2,23 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse } from 'yaml';
 import { describe, expect, test } from 'vitest';
-import {
-  Environment as BotEnvironment,
-  loadConfig as loadBotConfig,
-} from '../../../telegram-bot/src/config.ts';
-import {
-  Environment as PanelEnvironment,
-  loadConfig as loadPanelConfig,
-} from '../../../directus/src/config.ts';
-import { Environment, loadConfig } from '#src/config.ts';
-import {
-  commandOf,
-  environmentOf,
-  interpolate,
-  readCompose,
-  root,
-  variablesIn,
-} from './compose.ts';
+import { commandOf, everythingSet, interpolate, readCompose, root, serviceOf } from './compose.ts';
 import type { Service } from './compose.ts';
 import { readDockerfile } from './image.ts';
 
@@ -35,88 +19,8 @@ describe.each(['docker-compose.yml', 'docker-compose.rag.yml'])('%s', (file) => 
   const compose = readCompose(file);
   const all = Object.entries(compose.services);
 
-  function service(name: string): Service {
-    const found = compose.services[name];
-    if (found === undefined) throw new Error(`there is no service ${name}`);
-    return found;
-  }
-
-  /** An `.env` that has everything. */
-  const present = {
-    ...Object.fromEntries(variablesIn(compose).map(({ name }) => [name, name])),
-    BOT_TOKEN: '1:token',
-  };
-  const variablesOf = (name: string) => Object.keys(service(name).environment).toSorted();
-
-  describe('the environment', () => {
-    /** Only `pnpm start` asks for these. */
-    const ofTheStart = ['DATA_DIR', 'BOT_TOKEN', 'ADMIN_PANEL', 'ADMIN_PORT'];
-    const notOfTheApi = new Set([...ofTheStart, 'WORKER_METRICS_PORT']);
-    const notOfTheWorker = new Set([...ofTheStart, 'PORT', 'DESK_API_KEY']);
-    const knownBut = (others: Set<string>) =>
-      Object.keys(Environment.shape)
-        .filter((name) => !others.has(name))
-        .toSorted();
-
-    test('of API and worker is every variable they read', () => {
-      expect(variablesOf('backend')).toEqual(knownBut(notOfTheApi));
-      expect(variablesOf('worker')).toEqual(knownBut(notOfTheWorker));
-    });
-
-    test('of bot and panel is every variable they read', () => {
-      expect(variablesOf('telegram_bot')).toEqual(Object.keys(BotEnvironment.shape).toSorted());
-      expect(variablesOf('directus')).toEqual(Object.keys(PanelEnvironment.shape).toSorted());
-    });
-
-    test('can be used, and chooses the parts that the file brings', () => {
-      for (const name of ['backend', 'worker']) {
-        const config = loadConfig(environmentOf(service(name), present));
-        expect(config.vectors !== undefined).toBe('qdrant' in compose.services);
-        expect(config.redisUrl).toContain('@redis:6379');
-        expect(config.databaseUrl).toContain('@postgres:5432');
-      }
-      const { backend } = loadBotConfig(environmentOf(service('telegram_bot'), present));
-      expect(backend).toEqual({ url: 'http://backend:8080', apiKey: 'BACKEND_API_KEY' });
-      const panel = loadPanelConfig(environmentOf(service('directus'), present));
-      expect(panel.backend).toEqual({ url: 'http://backend:8080', key: 'DESK_API_KEY' });
-      expect(panel.admin.password).toBe('ADMIN_PASSWORD');
-    });
-  });
-
-  describe('secrets', () => {
-    const secret = /PASSWORD|SECRET|AUTH$|TOKEN$|API_KEY$/;
-    const optional = /^(OPENROUTER|OPENAI|LLM|QDRANT|EMBEDDINGS)_API_KEY$|^WEBHOOK_SECRET$/;
-
-    test('all come from .env, and the stack does not start without one', () => {
-      const used = variablesIn(compose);
-      expect(used.length).toBeGreaterThan(0);
-      for (const { name, isRequired } of used) expect(isRequired, name).toBe(secret.test(name));
-    });
-
-    test.each(all)('%s has none of its own', (_, { environment, command }) => {
-      for (const word of [...Object.values(environment), JSON.stringify(command)]) {
-        const password = /:\/\/\w*:(.*)@|--requirepass (.*?)[\\"]/.exec(`${word ?? ''}`);
-        if (password) expect(password[1] ?? password[2]).toMatch(/^\$\{\w+:\?[^}]+\}$/);
-      }
-      for (const [name, value] of Object.entries(environment)) {
-        const isAbsent = value === null || value === '';
-        if (!secret.test(name) || (isAbsent && optional.test(name))) continue;
-        expect(value).toMatch(/^\$\{\w+:\?[^}]+\}$/);
-      }
-    });
-
-    test('`pnpm setup` writes every one, but the token that only Telegram gives', () => {
-      const written = read('backend/src/setup.ts');
-      for (const { name } of variablesIn(compose).filter(({ isRequired }) => isRequired)) {
-        expect(written).toMatch(new RegExp(`\\b${name}[:=]`));
-      }
-    });
-
-    test('a missing one is refused by its name', () => {
-      const { DATABASE_URL } = service('backend').environment;
-      expect(() => interpolate(`${DATABASE_URL}`, {})).toThrow(/POSTGRES_PASSWORD .*pnpm setup/);
-    });
-  });
+  const present = everythingSet(compose);
+  const service = (name: string) => serviceOf(compose, name);
 
   describe('every service', () => {
     test.each(all)('%s is hardened, bounded and comes back', (_, one) => {

@@ -67,6 +67,12 @@ export function readCompose(file: string): Compose {
   return Compose.parse(Object.fromEntries(entries));
 }
 
+export function serviceOf({ services }: Compose, name: string): Service {
+  const found = services[name];
+  if (found === undefined) throw new Error(`the compose file has no service ${name}`);
+  return found;
+}
+
 function load(file: string): Record<string, unknown> {
   const { include = [], ...own } = parse(readFileSync(path.join(root, file), 'utf8'), {
     merge: true,
@@ -98,6 +104,12 @@ export function variablesIn(compose: Compose): { name: string; isRequired: boole
   return [...JSON.stringify(compose).matchAll(variable)]
     .filter(([, dollar]) => dollar === undefined)
     .map(([, , name = '', operator]) => ({ name, isRequired: operator === '?' }));
+}
+
+/** An `.env` in which everything is set. */
+export function everythingSet(compose: Compose): Record<string, string> {
+  const names = variablesIn(compose).map(({ name }) => [name, name]);
+  return { ...Object.fromEntries(names), BOT_TOKEN: '1:token' };
 }
 
 /** A value as Compose makes it with the variables of `.env`. Throws where a required one is missing. */

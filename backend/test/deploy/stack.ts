@@ -12,7 +12,7 @@ import { startMarkedModel } from '../marked-model.ts';
 import type { MarkedModel } from '../marked-model.ts';
 import { startPostgres } from '../postgres-server.ts';
 import { spawnRedis } from '../redis.ts';
-import { commandOf, environmentOf, readCompose, root } from './compose.ts';
+import { commandOf, environmentOf, readCompose, root, serviceOf } from './compose.ts';
 import { buildByHand } from './image.ts';
 import type { Stage } from './image.ts';
 import { runInImage } from './run-image.ts';
@@ -48,7 +48,8 @@ const portVariables: Record<string, string> = {
 
 /** Builds these images, and starts what is none of ours: PostgreSQL, Redis, the model and Telegram. */
 export async function setStack(dockerfiles: string[]): Promise<Stack> {
-  const { services } = readCompose('docker-compose.yml');
+  const compose = readCompose('docker-compose.yml');
+  const service = (wanted: string) => serviceOf(compose, wanted);
   const folder = await mkdtemp(path.join(tmpdir(), 'llm-bot-core-stack-'));
   await chmod(folder, 0o755);
   // The images' user may not be able to reach the project's own.
@@ -84,12 +85,6 @@ export async function setStack(dockerfiles: string[]): Promise<Stack> {
   const ports: Record<string, string> = {};
   for (const known of Object.keys(portVariables)) ports[known] = `${await freePort()}`;
   const running = new Map<string, RunningImage>();
-
-  function service(wanted: string) {
-    const found = services[wanted];
-    if (found === undefined) throw new Error(`docker-compose.yml has no service ${wanted}`);
-    return found;
-  }
 
   /** What the container would find, with the places of this machine. */
   function environmentHere(wanted: string, image: Stage): Record<string, string> {
