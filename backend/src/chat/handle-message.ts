@@ -1,18 +1,16 @@
-import { hash } from 'node:crypto';
-import { beginTurn, openTurn } from '#src/db/turn-statements.ts';
-import type { BegunTurn, Claim } from '#src/db/turn-statements.ts';
-import { findRepeatedTurn, findTurn, releaseLeases } from '#src/db/turns.ts';
-import type { StoredTurn } from '#src/db/turns.ts';
+import { openTurn } from '#src/db/turn-statements.ts';
+import type { Claim } from '#src/db/turn-statements.ts';
 import { AppError, asAppError } from '#src/errors.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
 import { countTokens } from '#src/memory/count-tokens.ts';
 import { recallForTurn } from '#src/memory/recall/recall-for-turn.ts';
-import { overloaded } from './admission.ts';
-import type { Chat, ChatSettings } from './chat.ts';
+import type { Chat } from './chat.ts';
 import { giveUp, storeReply } from './end-turn.ts';
+import { findRepeated, findServable, hasEnded, hashRequest, isListed } from './repeat-message.ts';
 import { claimLost, hasCaller, runTurn, shuttingDown } from './running-turn.ts';
 import type { Caller, Reply, RunningTurn } from './running-turn.ts';
-import { erased, readReply, silence, storedReply } from './stored-reply.ts';
+import { readReply, silence, storedReply } from './stored-reply.ts';
+import { takePlace, withoutClaim } from './take-place.ts';
 import { writeAnswer } from './write-answer.ts';
 import type { Answer } from './write-answer.ts';
 
@@ -43,8 +41,9 @@ export async function handleMessage(
   const startedAt = performance.now();
   const isAdmitted = chat.admission.enter();
   try {
-    const take = isAdmitted ? takeMessage : repeatOrRefuse;
-    const reply = await take(chat, message, caller);
+    const reply = isAdmitted
+      ? await takeMessage(chat, message, caller)
+      : await repeatTurn(chat, message, await findServable(chat, message), caller);
     if (reply.replayed) chat.metrics.replays.inc();
     else if (reply.type === 'message')
       chat.metrics.turnSeconds.observe((performance.now() - startedAt) / 1_000);
@@ -59,13 +58,12 @@ export async function handleMessage(
 
 async function takeMessage(chat: Chat, message: IncomingMessage, caller: Caller): Promise<Reply> {
   if (chat.closing.signal.aborted) throw shuttingDown;
-  const requestHash = hashRequest(message);
   const opened = await openTurn(
     chat.pool,
     {
       ...message,
       clientMessageId: message.messageId,
-      requestHash: message.messageId === undefined ? undefined : requestHash,
+      requestHash: message.messageId === undefined ? undefined : hashRequest(message),
       tokens: countTokens(message.text),
       listed: isListed(chat.settings, message),
     },
@@ -97,22 +95,6 @@ async function takeMessage(chat: Chat, message: IncomingMessage, caller: Caller)
   );
 }
 
-/** Under overload only what makes no new turn is served: a repeat of a message that has its reply, or is being answered here. */
-async function repeatOrRefuse(
-  chat: Chat,
-  message: IncomingMessage,
-  caller: Caller,
-): Promise<Reply> {
-  const mayPass = chat.settings.access === 'open' || isListed(chat.settings, message);
-  const turn = await findRepeatedTurn(chat.db, message, mayPass);
-  const isCheap = turn !== undefined && (turn.isAnswered || chat.running.has(turn.id));
-  if (!isCheap) throw overloaded();
-  return await repeatTurn(chat, message, turn.id, caller);
-}
-
-/** A failure is no end: its message may be tried again. */
-const ended = new Set<StoredTurn['state']>(['answered', 'silenced', 'cancelled']);
-
 /** The same message again: its stored reply, the one being written, or a new try after a failure. */
 async function repeatTurn(
   chat: Chat,
@@ -120,19 +102,12 @@ async function repeatTurn(
   turnId: string,
   caller: Caller,
 ): Promise<Reply> {
-  const { chatId, requestId } = message;
-  const stored = await findTurn(chat.db, chatId, turnId);
-  if (stored === undefined) throw erased();
-  if (!stored.request_hash?.equals(hashRequest(message))) {
-    throw new AppError(
-      'idempotency_mismatch',
-      'This message_id came before with another text or user; use a new one.',
-    );
-  }
+  const stored = await findRepeated(chat, message, turnId);
   const silent = stored.state === 'silenced' ? { silent: true as const } : {};
   caller.accepted({ turn_id: turnId, session_id: stored.session_id, ...silent });
-  if (ended.has(stored.state)) return storedReply(stored);
+  if (hasEnded(stored)) return storedReply(stored);
   const retry = stored.state === 'failed';
+  const { chatId, requestId } = message;
   return await runTurn(chat, { turnId, chatId, requestId, attempt: undefined }, caller, (turn) =>
     answerTurn(chat, turn, undefined, { retry }),
   );
@@ -209,53 +184,10 @@ export async function answerTurn(
   };
 }
 
-/** Waits for the turn's place and claims it; undefined where it has ended meanwhile. */
-async function takePlace(
-  chat: Chat,
-  turn: RunningTurn,
-  retry: boolean,
-): Promise<(BegunTurn & { outcome: 'begun' }) | undefined> {
-  const startedAt = performance.now();
-  try {
-    if (turn.attempt === 0) await chat.waits.over(turn.turnId);
-    for (let first = true; ; first = false) {
-      if (chat.closing.signal.aborted) throw shuttingDown;
-      const begun = await beginTurn(chat.pool, turn.turnId, retry && first, chat.settings);
-      if (begun.outcome === 'begun') {
-        chat.metrics.waitSeconds.observe((performance.now() - startedAt) / 1_000);
-        return begun;
-      }
-      turn.attempt = begun.outcome === 'waiting' ? turn.attempt : undefined;
-      if (begun.outcome === 'ended') return undefined;
-      await chat.waits.over(turn.turnId);
-    }
-  } catch (error) {
-    if (error === shuttingDown && turn.attempt === 0) {
-      await releaseLeases(chat.db, [{ turnId: turn.turnId, attempt: 0 }]);
-    }
-    throw error;
-  }
-}
-
-/** Another process has the claim now. Should it come back, the answer begins anew. */
-function withoutClaim(turn: RunningTurn): RunningTurn {
-  turn.attempt = undefined;
-  turn.stop = new AbortController();
-  return turn;
-}
-
-function isListed(settings: ChatSettings, message: IncomingMessage): boolean {
-  return settings.allowedUsers.has(message.userId) || settings.allowedChats.has(message.chatId);
-}
-
 function refused(pairingCode: string | null): AppError {
   return pairingCode === null
     ? new AppError('access_denied', 'This user may not speak to this bot.')
     : new AppError('access_denied', 'An operator has to approve this user first.', { pairingCode });
-}
-
-function hashRequest(message: IncomingMessage): Buffer {
-  return hash('sha256', `${message.userId}\0${message.text}`, 'buffer');
 }
 
 /** The counter is as the turn read it; `added` have come since. */
