@@ -57,6 +57,8 @@ async function ask(api: Api, chat_id: string, text: string, user_id = `user of $
   return turn.context;
 }
 
+const filterOf = (body: string): unknown => Reflect.get(Object(JSON.parse(body)), 'filter');
+
 const said = ({ recalled }: { recalled: Hit[] }) => recalled.map(({ content }) => content);
 
 const facts: [fact: string, question: string][] = [
@@ -178,6 +180,8 @@ test('secrets of 26 users in 60 chats stay where they were told, whatever the id
   }
   await settle(index);
   const api = await serve();
+  const asked: unknown[] = [];
+  world.store.before = ({ path, body }) => void (/query/.test(path) && asked.push(filterOf(body)));
   await Promise.all(
     Array.from({ length: 50 }, async (_, i) => {
       const n = (i * 7) % ids.length;
@@ -185,6 +189,25 @@ test('secrets of 26 users in 60 chats stay where they were told, whatever the id
       expect(said(context)).toEqual([`My salary is moonstone${n}x`]);
     }),
   );
+  expect(asked).toHaveLength(50);
+  for (const filter of asked) {
+    expect(filter).toEqual({ must: [{ key: 'chat_id', match: { value: expect.any(String) } }] });
+  }
+});
+
+test('the store is believed in nothing but similarity', async () => {
+  const [theirs] = await world.tell('theirs', ['My pay is moonstone99y']);
+  await world.tell('ours', ['We earn a wage']);
+  await settle(index);
+  const [row] = await world.sql.rows<{ id: string; version: string }>(
+    'select id, md5(content) as version from embeddings where message_id = $1',
+    [theirs],
+  );
+  const [vector = []] = await index.embedder.embed(['My salary'], new AbortController().signal);
+  const payload = { chat_id: 'ours', user_id: 'u', session_id: 's', version: row?.version ?? '' };
+  await index.store.upsert(index.own?.name ?? '', [{ id: row?.id ?? '', vector, payload }]);
+  const search = world.openSearch();
+  expect(await world.found('ours', 'My salary', search)).toEqual(['We earn a wage']);
 });
 
 test('forget leaves nothing in the vector store', async () => {

@@ -127,6 +127,7 @@ describe('an edit or a deletion by SQL', () => {
       if (!path.includes('/points?')) return;
       world.store.before = () => {};
       await world.sql.rows(`update messages set content = 'The car is broken' where id = $1`, [id]);
+      await toWords();
     };
     await indexOnce(index);
     expect(await compare(index)).toEqual({ ...agreed, waiting: 1 });
@@ -263,6 +264,17 @@ test('another model fills a collection of its own; the old one is searched until
   const model = `${before}-2`;
   const newer = world.openIndex({ EMBEDDINGS_MODEL: model });
   await indexOnce(newer);
+  // Others have rows in hand; then rows that a worker with the old model took.
+  await world.sql.rows(
+    `update embeddings set claimed_until = now() + interval '1 hour' where state = 'pending'`,
+  );
+  await world.tell('models', ['A new dawn']);
+  while ((await indexOnce(newer)) > 0);
+  expect(await searched()).toBe(before);
+  await world.sql.rows(
+    `update embeddings set state = 'indexed', claimed_until = null where state = 'pending'`,
+  );
+  expect(await indexOnce(newer)).toBeGreaterThan(0);
   expect(await searched()).toBe(before);
   expect(await world.found('models', 'Which pet?', world.openSearch())).toEqual([
     'The hound is old',
