@@ -4,6 +4,7 @@ import { tellShortest } from './story.ts';
 import type { System } from './system.ts';
 
 export interface ChaosReport {
+  evidence: Evidence;
   violations: Violation[];
   /** The shortest log that shows one of them. */
   story: string;
@@ -20,6 +21,7 @@ export function reportChaos(
   { units }: System,
 ): ChaosReport {
   return {
+    evidence,
     violations,
     story: tellShortest(violations, history, evidence.stored),
     counts: countAll(evidence, history),

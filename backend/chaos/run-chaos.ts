@@ -1,14 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checkAnswers } from './checks/answers.ts';
+import { checkAll } from './checks/all.ts';
 import { watchCounters } from './checks/counter.ts';
-import { checkDeliveries } from './checks/deliveries.ts';
-import { checkDesk } from './checks/desk.ts';
-import { checkClosings, checkEdits, checkStarts } from './checks/edits.ts';
-import type { Check, Evidence, Violation } from './checks/evidence.ts';
-import { checkContextLogs, checkIsolation, checkNoHole, checkPrompts } from './checks/prompts.ts';
-import { checkSummaries } from './checks/summaries.ts';
-import { checkTurns } from './checks/turns.ts';
-import { checkVectors } from './checks/vectors.ts';
+import type { Evidence, Violation } from './checks/evidence.ts';
 import { API_CHATS, createCaller } from './callers.ts';
 import { createDesk } from './desk.ts';
 import { breakThings } from './faults.ts';
@@ -25,22 +18,6 @@ import { readVectors } from './stored-vectors.ts';
 import { readStored } from './stored.ts';
 import { startSystem } from './system.ts';
 import type { System } from './system.ts';
-
-const checks: Check[] = [
-  checkNoHole,
-  checkIsolation,
-  checkPrompts,
-  checkContextLogs,
-  checkSummaries,
-  checkAnswers,
-  checkTurns,
-  checkEdits,
-  checkClosings,
-  checkStarts,
-  checkDeliveries,
-  checkDesk,
-  checkVectors,
-];
 
 /** Lets people type while things break, mends everything, waits for rest, and checks what was promised. */
 export async function runChaos(plan: Plan): Promise<ChaosReport> {
@@ -98,6 +75,7 @@ async function liveThrough(
   atRest.abort();
   giveUp.abort();
   await Promise.all(asking);
+  await untilServed(system);
 
   const evidence: Evidence = {
     stored: await readStored(system.postgres.url),
@@ -115,7 +93,7 @@ async function liveThrough(
   };
   const early = await counters;
   if (early.length > 0) return { evidence, violations: early };
-  return { evidence, violations: [...stuck, ...checks.flatMap((check) => check(evidence))] };
+  return { evidence, violations: [...stuck, ...checkAll(evidence)] };
 }
 
 async function exportChat([url = '']: string[], chat: string) {

@@ -21,7 +21,7 @@ export function tellShortest(
 
 /** By length; one of which nothing is known tells nothing. */
 function rank(story: string[]): number {
-  return story.length === 1 ? Infinity : story.length;
+  return story.length === 1 ? LONGEST + 3 : story.length;
 }
 
 function tell({ rule, chat, about, text }: Violation, events: HistoryEvent[]): string[] {

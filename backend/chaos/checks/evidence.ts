@@ -34,8 +34,6 @@ export interface Violation {
   text: string;
 }
 
-export type Check = (evidence: Evidence) => Violation[];
-
 /** A turn whose reply is there, with the prompt that led to it. */
 export interface AnsweredTurn {
   turn: StoredTurn;
