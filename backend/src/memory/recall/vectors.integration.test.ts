@@ -252,7 +252,9 @@ test('what was changed behind its back is found and mended both ways', async () 
 });
 
 test('another model fills a collection of its own; the old one is searched until that is whole', async () => {
-  await world.tell('models', ['The hound is old']);
+  // More than one batch.
+  const others = Array.from({ length: 40 }, (_, n) => `Number ${n}`);
+  await world.tell('models', ['The hound is old', ...others]);
   await settle(index);
   const searched = async () =>
     (
