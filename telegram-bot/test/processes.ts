@@ -93,7 +93,7 @@ export async function untilHealthy(url: string): Promise<void> {
         (response) => response.ok,
         () => false,
       ),
-    { what: 'a healthy backend' },
+    { what: 'a healthy backend', withinMs: 60_000 },
   );
 }
 
