@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { loadConfig } from '#src/config.ts';
 import { runEntry } from '#src/run-entry.ts';
@@ -46,6 +46,7 @@ await runEntry(async () => {
   if (bench === undefined) {
     throw new StartError(`There is no benchmark ${name}; take ${Object.keys(benches).join(', ')}.`);
   }
+  const [load_average] = loadavg();
   const server = await openServer(loadConfig().databaseUrl);
   try {
     const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
@@ -55,6 +56,7 @@ await runEntry(async () => {
       const about = {
         measured_at: new Date().toISOString(),
         machine: `${cpus().length} x ${cpu?.model}`,
+        load_average,
         node: process.version,
         database: server.description,
         quick: values.quick,

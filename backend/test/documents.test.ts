@@ -12,6 +12,7 @@ const documents = [
   'CONTRIBUTING.md',
   'SECURITY.md',
   'docs/operations.md',
+  'docs/performance.md',
   'docs/scaling.md',
 ];
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
