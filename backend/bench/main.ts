@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { loadConfig } from '#src/config.ts';
 import { runEntry } from '#src/run-entry.ts';
 import { StartError } from '#src/start-error.ts';
+import { onStopSignal } from '#src/stop-signals.ts';
 import { runGrowth } from './growth.ts';
 import { runOverload } from './overload.ts';
 import { printTurns, reportTurns } from './report-turns.ts';
@@ -27,6 +28,9 @@ const benches: Record<string, Bench> = {
   summaries: (server, isQuick) => runSummaries(server, isQuick ? 200 : 2_000),
   recall: (server, isQuick) => runRecall(server, isQuick ? 200_000 : 2_000_000),
 };
+
+// Half a run is worth nothing: the processes it started end with it.
+onStopSignal(async () => {});
 
 /**
  * `pnpm bench [turn|growth|overload|recall|summaries] [--quick] [--json FILE]`; `--minutes 20` makes a
