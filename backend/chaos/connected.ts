@@ -5,7 +5,7 @@ export async function connected<Result>(
   databaseUrl: string,
   use: (client: Client) => Promise<Result>,
 ): Promise<Result> {
-  const client = new Client({ connectionString: databaseUrl, query_timeout: 20_000 });
+  const client = new Client({ connectionString: databaseUrl, query_timeout: 60_000 });
   client.on('error', () => {});
   try {
     await client.connect();

@@ -45,10 +45,10 @@ async function skipWaits(client: Client): Promise<void> {
      where delivery_state in ('pending', 'sending') and delivery_due_at < now() + interval '57 seconds'`,
   );
   await client.query(
-    `update embeddings set claimed_until = now() where claimed_until < now() + interval '50 seconds'`,
+    `update embeddings set claimed_until = now() where claimed_until < now() + interval '40 seconds'`,
   );
   await client.query(
-    `update deleted_vectors set due_at = now() where due_at < now() + interval '50 seconds'`,
+    `update deleted_vectors set due_at = now() where due_at < now() + interval '40 seconds'`,
   );
   await client.query(
     'update chat_sessions set summary_retry_at = null where summary_retry_at > now()',
