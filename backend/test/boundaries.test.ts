@@ -33,6 +33,7 @@ const crossings: [file: string, imported: string][] = [
   ['telegram-bot/src/bad.ts', '../../backend/src/errors.ts'],
   ['telegram-bot/src/bad.ts', '@llm-bot-core/backend'],
   ['directus/src/bad.ts', '../../backend/src/errors.ts'],
+  ['directus/extensions/desk/api/bad.ts', '../../../../backend/src/errors.ts'],
 ];
 
 /** Imports that the same rules must let pass. */

@@ -260,6 +260,7 @@ async function contents(): Promise<unknown> {
 
 test('a Viewer changes nothing, by whatever way', async () => {
   const { sessionId, summaryId } = await talkUntilSummarised('watched');
+  await desk.sql.rows(`insert into users (id) values ('watched')`);
   const [message] = await desk.sql.rows<{ id: string }>(
     'select id from messages where session_id = $1 limit 1',
     [sessionId],

@@ -15,7 +15,7 @@ import { startFakeModel } from '../../backend/test/fake-model.ts';
 import type { FakeModel } from '../../backend/test/fake-model.ts';
 import { startPostgres } from '../../backend/test/postgres-server.ts';
 
-const password = 'Correct-horse-1';
+export const password = 'Correct-horse-1';
 export const people = {
   Administrator: 'admin@example.com',
   Operator: 'operator@example.com',

@@ -64,7 +64,14 @@ const count = (collection: string, filter: Row) => ({
   function: 'count',
   filter: { _and: [filter] },
 });
-const small = (x: number, y: number): Place => ({ x, y, width: 8, height: 6 });
+/** Five figures above, three and two: their names are long in two languages. */
+const figures = [
+  { x: 1, y: 1, width: 13, height: 6 },
+  { x: 14, y: 1, width: 13, height: 6 },
+  { x: 27, y: 1, width: 14, height: 6 },
+  { x: 1, y: 7, width: 20, height: 6 },
+  { x: 21, y: 7, width: 20, height: 6 },
+] as const satisfies readonly Place[];
 const half = (x: number, y: number): Place => ({ x, y, width: 20, height: 12 });
 const today = { created_at: { _gte: '$NOW(-1 day)' } };
 
@@ -76,55 +83,55 @@ const activity: DashboardData = {
   color: purple,
   panels: [
     metric(
-      small(1, 1),
+      figures[0],
       title('Open · Открыто', 'bolt', green),
       count('chat_sessions', { is_active: { _eq: true } }),
     ),
-    metric(small(9, 1), title('Turns, 24 h · Ответов', 'sync_alt', blue), count('turns', today)),
-    metric(small(17, 1), title('Users, 24 h · Людей', 'group', purple), {
+    metric(figures[1], title('Turns, 24 h · Ответов', 'sync_alt', blue), count('turns', today)),
+    metric(figures[2], title('Users, 24 h · Людей', 'group', purple), {
       collection: 'turns',
       field: 'user_id',
       function: 'countDistinct',
       filter: { _and: [today] },
     }),
-    metric(small(25, 1), title('Avg ms · Среднее, мс', 'timer', orange), {
+    metric(figures[3], title('Avg ms · Среднее, мс', 'timer', orange), {
       collection: 'turns',
       field: 'latency_ms',
       function: 'avg',
       filter: { _and: [today] },
     }),
     metric(
-      small(33, 1),
+      figures[4],
       title('Failed, 24 h · Ошибок', 'error', red),
       count('turns', { _and: [today, { state: { _eq: 'failed' } }] }),
     ),
-    perDay(half(1, 7), title('Messages a day · Сообщений в день', 'chat_bubble', blue), {
+    perDay(half(1, 13), title('Messages a day · Сообщений в день', 'chat_bubble', blue), {
       collection: 'messages',
       function: 'count',
       valueField: 'id',
     }),
-    perDay(half(21, 7), title('Users a day · Людей в день', 'group', purple), {
+    perDay(half(21, 13), title('Users a day · Людей в день', 'group', purple), {
       collection: 'turns',
       function: 'countDistinct',
       valueField: 'user_id',
     }),
-    perDay(half(1, 19), title('Cost a day, $ · Стоимость в день', 'payments', green), {
+    perDay(half(1, 25), title('Cost a day, $ · Стоимость в день', 'payments', green), {
       collection: 'turns',
       function: 'sum',
       valueField: 'cost_usd',
       decimals: 4,
     }),
-    perDay(half(21, 19), title('Latency, ms · Задержка, мс', 'timer', orange), {
+    perDay(half(21, 25), title('Latency, ms · Задержка, мс', 'timer', orange), {
       collection: 'turns',
       function: 'avg',
       valueField: 'latency_ms',
     }),
-    perDay(half(1, 31), title('Prompt tokens a day · Токенов в день', 'toll', orange), {
+    perDay(half(1, 37), title('Prompt tokens a day · Токенов в день', 'toll', orange), {
       collection: 'turns',
       function: 'sum',
       valueField: 'prompt_tokens',
     }),
-    perDay(half(21, 31), title('Failures a day · Ошибок в день', 'error', red), {
+    perDay(half(21, 37), title('Failures a day · Ошибок в день', 'error', red), {
       collection: 'turns',
       function: 'count',
       valueField: 'id',
@@ -135,37 +142,37 @@ const activity: DashboardData = {
 
 const health = (threshold: number): DashboardData => ({
   key: 'health',
-  name: 'Memory health · Здоровье памяти',
+  name: 'Health · Здоровье',
   icon: 'monitor_heart',
   note: 'What waits, what is stuck, what failed',
   color: green,
   panels: [
     metric(
-      small(1, 1),
+      figures[0],
       title('Summary due · Ждут итога', 'summarize', orange),
       count('chat_sessions', { messages_since_summary: { _gte: threshold } }),
     ),
     metric(
-      small(9, 1),
-      title('Summary failed · Итог не удался', 'error', red),
+      figures[1],
+      title('Summary failed · Сбой', 'error', red),
       count('chat_sessions', { summary_failed_at: { _nnull: true } }),
     ),
     metric(
-      small(17, 1),
+      figures[2],
       title('Index lag · Не в индексе', 'schedule', blue),
       count('embeddings', { state: { _eq: 'pending' } }),
     ),
     metric(
-      small(25, 1),
+      figures[3],
       title('Index failed · Ошибки индекса', 'error', red),
       count('embeddings', { state: { _eq: 'failed' } }),
     ),
     metric(
-      small(33, 1),
+      figures[4],
       title('Undelivered · Не доставлено', 'outbox', red),
       count('messages', { delivery_state: { _in: ['uncertain', 'failed'] } }),
     ),
-    list(half(1, 7), title('Oldest not summarised · Дольше всех без итога', 'schedule', orange), {
+    list(half(1, 13), title('Oldest not summarised · Давно без итога', 'schedule', orange), {
       collection: 'chat_sessions',
       sortField: 'unsummarized_since',
       sortDirection: 'asc',
@@ -173,21 +180,21 @@ const health = (threshold: number): DashboardData => ({
       displayTemplate:
         '{{user_id}} · {{chat_id}} {{messages_since_summary}} {{unsummarized_since}}',
     }),
-    list(half(21, 7), title('Failed turns · Неудачные ответы', 'error', red), {
+    list(half(21, 13), title('Failed turns · Неудачные ответы', 'error', red), {
       collection: 'turns',
       sortField: 'id',
       sortDirection: 'desc',
       filter: { _and: [{ state: { _eq: 'failed' } }] },
       displayTemplate: '{{created_at}} {{user_id}} · {{error_code}}',
     }),
-    list(half(1, 19), title('Oldest not indexed · Дольше всех вне индекса', 'psychology', blue), {
+    list(half(1, 25), title('Oldest not indexed · Давно вне индекса', 'psychology', blue), {
       collection: 'embeddings',
       sortField: 'id',
       sortDirection: 'asc',
       filter: { _and: [{ state: { _neq: 'indexed' } }] },
       displayTemplate: '{{state}} {{created_at}} {{role}}',
     }),
-    list(half(21, 19), title('Not delivered · Не доставлено', 'outbox', red), {
+    list(half(21, 25), title('Not delivered · Не доставлено', 'outbox', red), {
       collection: 'messages',
       sortField: 'id',
       sortDirection: 'desc',

@@ -49,6 +49,7 @@ export function state(en: string, ru: string, states: State[], more: Row = {}): 
       format: false,
       choices: choices.map((choice) => ({
         ...choice,
+        color: '#FFFFFF',
         foreground: '#FFFFFF',
         background: choice.color,
       })),

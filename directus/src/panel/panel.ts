@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Config } from '#src/config.ts';
 import type { Row } from '#src/provision/differences.ts';
 import { conversationSummaries } from './collections/conversation-summaries.ts';
@@ -17,6 +18,8 @@ import { views } from './views.ts';
 /** All that provisioning sets up, in the terms of Directus' own REST API. */
 export interface Panel {
   settings: Row;
+  /** SVG. */
+  logo: string;
   texts: Record<string, Text>;
   collections: CollectionData[];
   relations: { collection: string; field: string; meta: Row }[];
@@ -57,6 +60,7 @@ export interface DashboardData {
 export function describePanel(config: Pick<Config, 'usage' | 'summaryThreshold'>): Panel {
   return {
     settings: settings(config),
+    logo: readFileSync(new URL('logo.svg', import.meta.url), 'utf8'),
     texts,
     collections: [
       chatSessions(config.summaryThreshold),

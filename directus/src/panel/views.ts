@@ -11,7 +11,7 @@ function table(columns: Columns, sort: string): Row {
     layout_query: {
       'desk-table': { page: 1, limit: 50, sort: [sort], fields: Object.keys(columns) },
     },
-    layout_options: { 'desk-table': { spacing: 'compact', widths: columns } },
+    layout_options: { 'desk-table': { spacing: 'cozy', widths: columns } },
   };
 }
 
@@ -53,7 +53,7 @@ export function views(summaryThreshold: number): ViewData[] {
   return [
     ...looks(
       'chat_sessions',
-      { user_id: 150, chat_id: 150, is_active: 110, messages_since_summary: 110, created_at: 140 },
+      { user_id: 150, chat_id: 150, is_active: 110, messages_since_summary: 110, created_at: 160 },
       '-created_at',
       [
         mark('view_open', 'bolt', green, is('is_active', true)),
@@ -96,7 +96,7 @@ export function views(summaryThreshold: number): ViewData[] {
     ),
     ...looks(
       'embeddings',
-      { created_at: 120, role: 110, importance: 110, state: 110, content: 220 },
+      { created_at: 120, role: 110, importance: 125, state: 115, content: 205 },
       '-id',
       [
         mark('view_unindexed', 'schedule', grey, is('state', 'pending'), 'id'),

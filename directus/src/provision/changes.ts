@@ -7,6 +7,8 @@ export interface Changes {
   list(path: string): Promise<Row[]>;
   /** Makes one change, or only tells of it in a dry run. */
   make(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: Row): Promise<void>;
+  /** Stores a file under an id of ours. */
+  addFile(file: { id: string; name: string; type: string; text: string }): Promise<void>;
   /** Makes several of a kind in one request: Directus reads the whole schema again after each. */
   makeAll(method: 'POST' | 'PATCH', path: string, bodies: Row[]): Promise<void>;
   /** Makes the rows with these ids say what is wanted; no request where they do already. */
@@ -35,6 +37,13 @@ export function createChanges(
     list: (path) => api.get(`${path}${path.includes('?') ? '&' : '?'}limit=-1`),
     make,
     makeAll,
+    async addFile({ id, name, type, text }) {
+      tell('POST', `/files ${name}`);
+      const form = new FormData();
+      for (const [key, value] of Object.entries({ id, title: name, type })) form.append(key, value);
+      form.append('file', new Blob([text], { type }), name);
+      if (!dryRun) await api.upload(form);
+    },
     async upsertAll(path, have, wanted) {
       const rows = new Map(have.map((row) => [row.id, row]));
       await makeAll(

@@ -46,6 +46,8 @@ const css = `
 .desk-meter > i { flex-basis: 0; }
 i.instruction { background: #7d8ca3 !important; } i.summary { background: #1f9d78 !important; } i.window { background: #2f7fe0 !important; } i.recalled { background: #d9822b !important; } i.message { background: #6d4aff !important; }
 .desk-row { display: flex; gap: 12px; padding: 6px 0; align-items: center; }
+/* Directus cuts what hangs below the line. */
+.v-table .cell > * { line-height: 1.6; }
 .desk-dialog { max-width: 480px; }
 `;
 

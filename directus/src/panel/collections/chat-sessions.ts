@@ -62,7 +62,7 @@ export function chatSessions(summaryThreshold: number): CollectionData {
       }),
       created_at: time('Opened', 'Открыт', { group: 'technical' }),
       closed_at: time('Closed', 'Закрыт', { group: 'technical' }),
-      messages_since_summary: technical('Not in a summary', 'Вне итога', {
+      messages_since_summary: technical('Backlog', 'Вне итога', {
         display: 'formatted-value',
         display_options: {
           conditionalFormatting: [
