@@ -42,7 +42,8 @@ export async function comeToRest(
 async function skipWaits(client: Client): Promise<void> {
   await client.query(
     `update messages set delivery_due_at = now()
-     where delivery_state in ('pending', 'sending') and delivery_due_at < now() + interval '57 seconds'`,
+     where delivery_channel = 'telegram' and delivery_state in ('pending', 'sending')
+       and delivery_due_at < now() + interval '57 seconds'`,
   );
   await client.query(
     `update embeddings set claimed_until = now() where claimed_until < now() + interval '40 seconds'`,
@@ -111,4 +112,5 @@ const undone = `
     from embeddings e join chat_sessions s on s.id = e.session_id
     where e.terms is null or e.state = 'pending' group by s.id
   union all
-  select '', format('vector %s is to be deleted', embedding_id) from deleted_vectors`;
+  select '', format('vector %s is to be deleted', embedding_id) from deleted_vectors
+  order by 1, 2`;
