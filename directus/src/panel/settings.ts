@@ -8,7 +8,7 @@ const modules = (enabled: boolean, ...ids: string[]) =>
 export function settings({ usage }: Pick<Config, 'usage'>): Row {
   return {
     project_name: 'LLM Bot Core',
-    project_descriptor: 'What the bot remembers',
+    project_descriptor: 'Operators',
     project_color: purple,
     default_language: 'en-US',
     default_appearance: 'auto',

@@ -27,6 +27,14 @@ export const texts: Record<string, Text> = {
   approved: of('Approved', 'Допущен'),
   blocked: of('Blocked', 'Заблокирован'),
   user_id_note: of('As the channel knows them', 'Как его знает канал'),
+  rate_limit_per_minute_note: of(
+    'Messages. Empty: as for everybody; 0: no limit.',
+    'Сообщений. Пусто: как у всех; 0: без ограничения.',
+  ),
+  daily_token_budget_note: of(
+    'Tokens. Empty: as for everybody; 0: no limit.',
+    'Токенов. Пусто: как у всех; 0: без ограничения.',
+  ),
   summary_note: of(
     'The next reply uses what stands here, and the next summary builds on it.',
     'Следующий ответ опирается на этот текст, следующий итог его продолжает.',
@@ -35,11 +43,11 @@ export const texts: Record<string, Text> = {
     'Multiplies how well it is found; 0: never recalled.',
     'Умножает оценку при поиске; 0: никогда не вспоминать.',
   ),
-  view_open: of('Open conversations', 'Открытые разговоры'),
+  view_open: of('Still open', 'Открытые'),
   view_taken_over: of('Taken over', 'Перехваченные'),
   view_due: of('Summary due', 'Пора подвести итог'),
   view_summary_failed: of('Summary failed', 'Итог не удался'),
-  view_closed: of('Closed conversations', 'Закрытые разговоры'),
+  view_closed: of('Closed ones', 'Закрытые'),
   view_from_users: of('From users', 'От пользователей'),
   view_by_operators: of('By operators', 'От операторов'),
   view_undelivered: of('Not delivered', 'Не доставлено'),

@@ -16,6 +16,7 @@ import { countedNames } from '#src/panel/texts.ts';
 /** Empty is the default of all, 0 is none. */
 const limit = (field: string) => ({
   readonly: false,
+  note: `$t:${field}_note`,
   interface: 'input',
   options: { min: 0, max: 2_000_000_000, step: 1, placeholder: '—' },
   validation: { _or: [{ [field]: { _null: true } }, { [field]: { _gte: 0 } }] },
@@ -34,8 +35,8 @@ export const users: CollectionData = {
       note: '$t:user_id_note',
     }),
     access: state('Access', 'Доступ', accessStates, { readonly: false }),
-    rate_limit_per_minute: number('Per minute', 'В минуту', limit('rate_limit_per_minute')),
-    daily_token_budget: number('Tokens/day', 'Токенов/день', limit('daily_token_budget')),
+    rate_limit_per_minute: number('A minute', 'В минуту', limit('rate_limit_per_minute')),
+    daily_token_budget: number('A day', 'В день', limit('daily_token_budget')),
     desk: desk(),
     technical: technicalGroup,
     pairing_code: technical('Pairing code', 'Код доступа'),
