@@ -5,9 +5,12 @@ import { z } from 'zod';
 const root = join(import.meta.dirname, '../..');
 
 /** The documents that quote the committed run; each quotation stands between its two marks. */
-export const documents = ['README.md', 'README.ru.md', 'docs/performance.md'].map((file) =>
-  join(root, file),
-);
+export const documents = [
+  'README.md',
+  'README.ru.md',
+  'docs/performance.md',
+  'docs/scaling.md',
+].map((file) => join(root, file));
 
 const About = z.object({
   measured_at: z.string(),
@@ -75,6 +78,18 @@ const quotations: Record<string, (measured: Measured) => string> = {
       `of two bare SQL statements (${times(on.cpu_of_floor)} with recall and its indexing) and reaches ` +
       `${percent(off.turns_per_second_of_floor_at_16)} of their rate ` +
       `(${percent(on.turns_per_second_of_floor_at_16)}).`
+    );
+  },
+
+  'one machine'({ turn, summaries }) {
+    const at64 = turn.figures['recall_off']?.['64'];
+    const withRecall = turn.figures['recall_on']?.['64'];
+    return (
+      `On ${turn.machine}, which ran the API, PostgreSQL, the model and the callers at once, one ` +
+      `process did ${fixed(at64?.turns_per_second ?? Number.NaN, 0)} turns a second ` +
+      `(${fixed(withRecall?.turns_per_second ?? Number.NaN, 0)} with recall and its indexing), in ` +
+      `${fixed(at64?.resident_mb ?? Number.NaN, 0)} MB, and a worker ` +
+      `${fixed(summaries.versions_per_second, 0)} summaries a second.`
     );
   },
 
