@@ -11,7 +11,7 @@ import { startVectorStore } from '#test/vector-store.ts';
 import type { TestVectorStore } from '#test/vector-store.ts';
 import { startFakeTelegram, TOKEN } from '../../telegram-bot/test/fake-telegram.ts';
 import type { FakeTelegram } from '../../telegram-bot/test/fake-telegram.ts';
-import { freePort } from '../../telegram-bot/test/processes.ts';
+import { freePort } from '#src/local/free-port.ts';
 import type { History } from './history.ts';
 import { dropCollections } from './stored-vectors.ts';
 import { startChaosModel } from './model.ts';

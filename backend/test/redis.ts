@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, constants } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { Redis } from 'ioredis';
+import { freePort } from '#src/local/free-port.ts';
 import { runProgram } from '#src/local/run-program.ts';
 import { findUnder, unpackedPackages } from './debian-packages.ts';
 
@@ -108,14 +108,4 @@ function explain(cause: Error): never {
     `There is no Redis for the tests, and its packages could not be fetched (${cause.message}). Install redis-server or valkey-server, or set REDIS_URL.`,
     { cause },
   );
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '../../backend/src/config.ts';
+import { freePort } from '../../backend/src/local/free-port.ts';
 import { createLogger } from '../../backend/src/logger.ts';
 import { createRegistry } from '../../backend/src/metrics.ts';
 import { serveWorker } from '../../backend/src/serve-worker.ts';
@@ -102,15 +102,6 @@ export async function startDesk(changes: Record<string, string> = {}): Promise<D
       await rm(dataDir, { recursive: true, force: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
 }
 
 async function readyOf(panel: ChildProcess): Promise<void> {

@@ -3,10 +3,11 @@ import { Client } from 'pg';
 import { createTestDatabase } from '../../backend/test/database.ts';
 import { startFakeModel } from '../../backend/test/fake-model.ts';
 import { seeded } from '../../backend/test/seeded-random.ts';
+import { freePort } from '../../backend/src/local/free-port.ts';
 import { startFakeTelegram } from './fake-telegram.ts';
 import type { FakeTelegram, Trouble } from './fake-telegram.ts';
 import { say } from './people.ts';
-import { eventually, freePort, startBackend, startBot } from './processes.ts';
+import { eventually, startBackend, startBot } from './processes.ts';
 
 export interface CrashPlan {
   seed: number;

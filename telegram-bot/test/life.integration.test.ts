@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { freePort } from '../../backend/src/local/free-port.ts';
 import { TOKEN, startFakeTelegram } from './fake-telegram.ts';
 import type { FakeTelegram } from './fake-telegram.ts';
 import { ada, message, say } from './people.ts';
-import { eventually, freePort, startBackend, startBot, untilHealthy } from './processes.ts';
+import { eventually, startBackend, startBot, untilHealthy } from './processes.ts';
 import type { Running } from './processes.ts';
 import { answersIn, isGrowing, setStage } from './stage.ts';
 import type { Stage } from './stage.ts';

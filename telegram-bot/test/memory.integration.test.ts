@@ -2,9 +2,10 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { en } from '#src/texts/en.ts';
 import { ru } from '#src/texts/ru.ts';
+import { freePort } from '../../backend/src/local/free-port.ts';
 import type { FakeTelegram } from './fake-telegram.ts';
 import { ada, group, ivan, press, say } from './people.ts';
-import { eventually, freePort, startBackend, startBot, untilHealthy } from './processes.ts';
+import { eventually, startBackend, startBot, untilHealthy } from './processes.ts';
 import { answersIn, buttonsOf, setStage } from './stage.ts';
 import type { Stage } from './stage.ts';
 

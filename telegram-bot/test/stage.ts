@@ -1,9 +1,10 @@
 import { createTestDatabase } from '../../backend/test/database.ts';
 import { startFakeModel } from '../../backend/test/fake-model.ts';
 import type { FakeModel } from '../../backend/test/fake-model.ts';
+import { freePort } from '../../backend/src/local/free-port.ts';
 import { startFakeTelegram } from './fake-telegram.ts';
 import type { FakeTelegram, ShownMessage } from './fake-telegram.ts';
-import { eventually, freePort, startBackend, startBot, untilHealthy } from './processes.ts';
+import { eventually, startBackend, startBot, untilHealthy } from './processes.ts';
 import type { Running } from './processes.ts';
 
 /** A real backend on a database of its own, with a fake model, and as many bots as a test wants. */

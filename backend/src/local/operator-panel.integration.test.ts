@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
+import { freePort } from '#src/local/free-port.ts';
 import { clientOf } from '#test/api.ts';
 import { createDataFolder, listProcessesOn, waitUntil } from '#test/data-folder.ts';
 import { eventually } from '#test/eventually.ts';
@@ -12,15 +13,6 @@ import { startLocal } from '#test/local-start.ts';
 vi.setConfig({ testTimeout: 300_000 });
 
 const PATIENCE_MS = 240_000;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 function answers(url: string, chat: string) {
   return clientOf(url).handle({ chat_id: chat, text: 'Hello' });

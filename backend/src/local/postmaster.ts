@@ -1,8 +1,8 @@
 import { readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '../start-error.ts';
+import { freePort } from './free-port.ts';
 import type { Cluster } from './cluster.ts';
 import { runProgram } from './run-program.ts';
 
@@ -99,16 +99,4 @@ async function isRunning(pid: number, folder: string): Promise<boolean> {
       ? readFile(`/proc/${pid}/cmdline`, 'utf8')
       : runProgram('ps', ['-o', 'command=', '-p', String(pid)]);
   return (await command.catch(() => '')).includes(folder);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }

@@ -2,7 +2,7 @@ import { chmod, copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseEnv } from 'node:util';
-import { freePort } from '../../../telegram-bot/test/processes.ts';
+import { freePort } from '#src/local/free-port.ts';
 import { startFakeTelegram, TOKEN } from '../../../telegram-bot/test/fake-telegram.ts';
 import type { FakeTelegram } from '../../../telegram-bot/test/fake-telegram.ts';
 import { runProgram } from '#src/local/run-program.ts';
