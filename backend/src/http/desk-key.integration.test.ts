@@ -1,3 +1,4 @@
+import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { clientOf, openSql, startApi } from '#test/api.ts';
 import type { ApiClient, Sql } from '#test/api.ts';
@@ -118,6 +119,71 @@ test('only who is an active Operator or Administrator of the panel passes', asyn
     people.administrator,
   ]);
   expect((await as(people.administrator).post('/v1/memories/retry', {})).status).toBe(403);
+});
+
+/** What a newer panel, or a broken one, may have made of its tables, and how it is undone. */
+const otherStates: [name: string, change: string, undo: string][] = [
+  [
+    'users renamed',
+    'alter table directus.directus_users rename to people',
+    'alter table directus.people rename to directus_users',
+  ],
+  [
+    'no status',
+    'alter table directus.directus_users rename status to state',
+    'alter table directus.directus_users rename state to status',
+  ],
+  [
+    'roles as text',
+    `alter table directus.directus_users drop constraint directus_users_role_fkey,
+      alter role type text`,
+    `alter table directus.directus_users alter role type uuid using role::uuid`,
+  ],
+  [
+    'names as numbers',
+    'alter table directus.directus_roles alter name type integer using length(name)',
+    `alter table directus.directus_roles alter name type text
+      using case name when 8 then 'Operator' when 13 then 'Administrator' else 'Viewer' end`,
+  ],
+  [
+    'another schema',
+    'alter schema directus rename to panel',
+    'alter schema panel rename to directus',
+  ],
+];
+
+test('where the panel’s tables are not what they were, nobody is an operator', async () => {
+  for (const [name, change, undo] of otherStates) {
+    await sql.rows(change);
+    expect(await as(people.operator).post('/v1/memories/retry', {}), name).toMatchObject({
+      status: 403,
+      body: { code: 'operator_not_allowed', detail: expect.stringContaining('Nobody') },
+    });
+    await sql.rows(undo);
+    expect((await as(people.operator).post('/v1/memories/retry', {})).status, name).toBe(200);
+  }
+});
+
+test('while the panel’s tables are locked operators are told to wait, and chats go on', async () => {
+  const migration = new Client({ connectionString: databaseUrl });
+  await migration.connect();
+  await migration.query('begin');
+  await migration.query('lock table directus.directus_users, directus.directus_roles');
+  // As many as the API has connections, and more.
+  const waiting = Array.from({ length: 40 }, () =>
+    as(people.operator).post('/v1/memories/retry', {}),
+  );
+  const answers = await Promise.all(
+    Array.from({ length: 8 }, (_, n) =>
+      as(undefined, 'all').handle({ chat_id: `meanwhile ${n}`, text: 'Hello' }),
+    ),
+  );
+  expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  for (const answer of await Promise.all(waiting)) {
+    expect(answer).toMatchObject({ status: 503, body: { code: 'database_unavailable' } });
+  }
+  await migration.end();
+  expect((await as(people.operator).post('/v1/memories/retry', {})).status).toBe(200);
 });
 
 test('the panel’s key opens what operators do, and nothing else; API_KEY opens everything', async () => {
