@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Config } from './config.ts';
 import { plainEnvironment } from './config.ts';
 import { panelRole } from './prepare-database.ts';
+import type { PanelDatabase } from './prepare-database.ts';
 import { operatorRole } from './panel/roles.ts';
 import type { Secrets } from './secrets.ts';
 
@@ -14,13 +15,13 @@ export function directusEnvironment(
     folder,
     extensions,
     secrets,
-    databaseUrl,
+    database,
     password,
   }: {
     folder: string;
     extensions: string;
     secrets: Secrets;
-    databaseUrl: string;
+    database: PanelDatabase;
     password: string;
   },
 ): NodeJS.ProcessEnv {
@@ -40,9 +41,9 @@ export function directusEnvironment(
     KEY: secrets.key,
     SECRET: secrets.secret,
     DB_CLIENT: 'pg',
-    DB_CONNECTION_STRING: `string:${databaseUrl}`,
+    DB_CONNECTION_STRING: `string:${database.url}`,
     DB_SEARCH_PATH: `array:${panelRole},public`,
-    DB_EXCLUDE_TABLES: 'array:kysely_migration,kysely_migration_lock,rates,recall_postings',
+    DB_EXCLUDE_TABLES: `array:${database.hiddenTables.join(',')}`,
     DB_POOL__MIN: '0',
     DB_POOL__MAX: '5',
     ADMIN_EMAIL: config.admin.email,

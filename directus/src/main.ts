@@ -21,20 +21,20 @@ async function runPanel(config: Config): Promise<void> {
   const secrets = await loadSecrets(folder);
   const made = config.admin.password === undefined ? await loadAdminPassword(folder) : undefined;
   const extensions = await prepareExtensions(folder);
-  const databaseUrl = await prepareDatabase(config.databaseUrl, secrets.databasePassword);
+  const database = await prepareDatabase(config.databaseUrl, secrets.databasePassword);
   const password = config.admin.password ?? made?.password ?? '';
-  const parts = { folder, extensions, secrets, databaseUrl, password };
+  const parts = { folder, extensions, secrets, database, password };
   const environment = directusEnvironment(config, parts);
   const run = (command: 'bootstrap' | 'serve') =>
     (directus = spawnDirectus(command, environment, folder));
 
-  await prepareTables(databaseUrl, () => run('bootstrap'));
+  await prepareTables(database.url, () => run('bootstrap'));
   const server = run('serve');
   const ended = once(server, 'exit').then(([code]: (number | null)[]) => {
     throw new PanelError(`Directus ended with status ${code}; its lines above say why.`);
   });
   await Promise.race([once(server, 'message'), ended]);
-  const { token, isFirst } = await adminToken(databaseUrl, secrets.secret);
+  const { token, isFirst } = await adminToken(database.url, secrets.secret);
   const api = openDirectusApi(`http://127.0.0.1:${config.port}`, token);
   await Promise.race([provision(api, describePanel(config)), ended]);
   announce(config, isFirst ? made : undefined);

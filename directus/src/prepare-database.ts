@@ -8,11 +8,19 @@ export const panelRole = 'directus';
 /** Any number that nothing else in the same database locks. */
 const lockKey = 7_205_919;
 
+/** How the panel finds its database. */
+export interface PanelDatabase {
+  /** As its own role. */
+  url: string;
+  /** The backend's bookkeeping: tables that are none of the panel's business. */
+  hiddenTables: string[];
+}
+
 /**
  * Makes the panel's role, which owns a schema of its own and holds the desk's grants on the backend's
- * tables, and nothing else there. Returns the URL by which the panel connects.
+ * tables, and nothing else there.
  */
-export async function prepareDatabase(ownerUrl: string, password: string): Promise<string> {
+export async function prepareDatabase(ownerUrl: string, password: string): Promise<PanelDatabase> {
   const client = new Client({ connectionString: ownerUrl });
   client.on('error', () => {});
   try {
@@ -22,13 +30,20 @@ export async function prepareDatabase(ownerUrl: string, password: string): Promi
     for (const statement of statements(client.escapeLiteral(password))) {
       await client.query(statement);
     }
+    const { rows } = await client.query(
+      `select tablename as name from pg_tables where schemaname = 'public' order by name`,
+    );
     await client.query('commit');
+    const tables: string[] = rows.map(({ name }) => name);
+    return {
+      url: panelDatabaseUrl(ownerUrl, password),
+      hiddenTables: tables.filter((name) => !(name in grants)),
+    };
   } catch (cause) {
     throw explain(cause);
   } finally {
     await client.end().catch(() => {});
   }
-  return panelDatabaseUrl(ownerUrl, password);
 }
 
 export function panelDatabaseUrl(ownerUrl: string, password: string): string {

@@ -1,23 +1,14 @@
-import type { Accountability, Request, Response } from './directus.ts';
-
-interface Settings {
-  url: string;
-  key: string;
-  /** The role whose users may do what the backend does for operators. */
-  operatorRole: string;
-}
+import type { Environment, Request, Response } from './directus.ts';
+import { isOperator } from './operators.ts';
 
 const TIMEOUT_MS = 20_000;
 
 /** Passes an operator's deed on to the backend, in their name. The backend checks them again. */
-export async function callBackend(
-  { url, key, operatorRole }: Settings,
-  req: Request,
-  res: Response,
-): Promise<void> {
+export async function callBackend(env: Environment, req: Request, res: Response): Promise<void> {
   const who = req.accountability;
-  if (!isOperator(who, operatorRole)) return refuse(res, 403, 'operator_not_allowed');
-  if (key === '') return refuse(res, 503, 'desk_not_configured');
+  const { DESK_BACKEND_URL: url, DESK_API_KEY: key } = env;
+  if (!isOperator(who, env)) return refuse(res, 403, 'operator_not_allowed');
+  if (!key) return refuse(res, 503, 'desk_not_configured');
   const path = req.url.slice('/backend'.length);
   let answer: globalThis.Response;
   try {
@@ -38,13 +29,6 @@ export async function callBackend(
   const text = await answer.text();
   res.status(answer.status).setHeader('content-type', 'application/json');
   res.end(text);
-}
-
-function isOperator(
-  who: Accountability | undefined,
-  operatorRole: string,
-): who is Accountability & { user: string } {
-  return who !== undefined && who.user !== null && (who.admin || who.role === operatorRole);
 }
 
 function refuse(res: Response, status: number, code: string): void {

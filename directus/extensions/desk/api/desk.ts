@@ -7,15 +7,10 @@ import { exportRows } from './export-rows.ts';
  * may read. Directus has told by then who is asking.
  */
 export function desk(router: Router, context: Context): void {
-  const settings = {
-    url: context.env.DESK_BACKEND_URL ?? '',
-    key: context.env.DESK_API_KEY ?? '',
-    operatorRole: context.env.DESK_OPERATOR_ROLE ?? '',
-  };
   for (const method of ['get', 'post'] as const) {
     router[method](
       '/backend/*',
-      guarded((req, res) => callBackend(settings, req, res)),
+      guarded((req, res) => callBackend(context.env, req, res)),
     );
   }
   router.get(

@@ -33,10 +33,30 @@ export interface Router {
 }
 
 export interface HookRegistry {
+  init: (event: 'middlewares.after', handler: (meta: { app: App }) => void) => void;
   filter: (
     event: string,
     handler: (payload: unknown, meta: { collection: string }) => void,
   ) => void;
+}
+
+export interface HookContext {
+  env: Environment;
+}
+
+interface App {
+  use(
+    path: string,
+    handler: (req: Request, res: Response, next: (error?: unknown) => void) => void,
+  ): void;
+}
+
+/** What our own part of Directus' environment says. */
+export interface Environment {
+  DESK_BACKEND_URL?: string;
+  DESK_API_KEY?: string;
+  /** The role whose users may do what the backend does for operators. */
+  DESK_OPERATOR_ROLE?: string;
 }
 
 export interface ItemsService {
@@ -44,7 +64,7 @@ export interface ItemsService {
 }
 
 export interface Context {
-  env: { DESK_BACKEND_URL?: string; DESK_API_KEY?: string; DESK_OPERATOR_ROLE?: string };
+  env: Environment;
   services: {
     ItemsService: new (
       collection: string,

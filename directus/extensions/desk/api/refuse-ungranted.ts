@@ -1,5 +1,6 @@
 import type { HookRegistry } from './directus.ts';
 import { grants } from './grants.ts';
+import { refusal } from './refusal.ts';
 
 /** Says clearly what PostgreSQL would refuse anyway, and Directus would report as an unexpected error. */
 export function refuseUngranted({ filter }: HookRegistry): void {
@@ -29,15 +30,4 @@ function check(
 
 function columnsOf(payload: unknown): string[] {
   return Object.keys(Object(payload));
-}
-
-/** An error in the shape of Directus' own, so that it is answered as it is. */
-function refusal(reason: string): Error {
-  const error = Object.assign(new Error(reason), {
-    code: 'FORBIDDEN',
-    status: 403,
-    extensions: {},
-  });
-  error.name = 'DirectusError';
-  return error;
 }
