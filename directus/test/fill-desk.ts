@@ -44,7 +44,7 @@ async function addHistory(desk: Desk): Promise<void> {
     insert into chat_sessions (user_id, chat_id, channel, is_active, created_at)
     select (array['grace', 'linus', 'margaret', 'oleg', 'katherine'])[1 + n % 5],
         '10' || n, 'telegram', n % 3 <> 0, now() - n * interval '8 hours'
-      from generate_series(1, 40) as n`);
+      from generate_series(40, 1, -1) as n`);
   await desk.sql.rows(`
     insert into messages (session_id, role, content, created_at, delivery_state)
     select s.id, r, case r when 'user' then 'Could you remind me of it tomorrow?' else 'Gladly.' end,
@@ -52,7 +52,7 @@ async function addHistory(desk: Desk): Promise<void> {
         case when r = 'assistant' then
           case when k = 2 and s.chat_id = '107' then 'uncertain' else 'sent' end end
       from chat_sessions s, generate_series(1, 3) as k, unnest(array['user', 'assistant']) as r
-      where s.channel = 'telegram'`);
+      where s.channel = 'telegram' order by s.created_at, k, r desc`);
   await desk.sql.rows(`
     insert into turns (session_id, chat_id, user_id, state, model, latency_ms, prompt_tokens,
       completion_tokens, cost_usd, error_code, error, created_at, ended_at)
@@ -63,7 +63,8 @@ async function addHistory(desk: Desk): Promise<void> {
         case when k = 3 and right(chat_id, 1) in ('3', '7') then 'model_timeout' end,
         case when k = 3 and right(chat_id, 1) in ('3', '7') then 'The model did not answer in time.' end,
         created_at + k * interval '3 minutes', created_at + k * interval '3 minutes'
-      from chat_sessions, generate_series(1, 3) as k where channel = 'telegram'`);
+      from chat_sessions, generate_series(1, 3) as k where channel = 'telegram'
+      order by chat_sessions.created_at + k * interval '3 minutes'`);
   await desk.sql.rows(`
     insert into users (id, access, pairing_code, rate_limit_per_minute, daily_token_budget)
     values ('ada', 'approved', null, null, null), ('grace', 'approved', null, 10, 50000),

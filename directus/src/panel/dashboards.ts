@@ -136,6 +136,9 @@ const activity: DashboardData = {
       function: 'count',
       valueField: 'id',
       filter: { _and: [{ state: { _eq: 'failed' } }] },
+      // A day without any counts too; and with few, whole numbers would name two lines alike.
+      missingData: '0',
+      decimals: 1,
     }),
   ],
 };
@@ -177,8 +180,7 @@ const health = (threshold: number): DashboardData => ({
       sortField: 'unsummarized_since',
       sortDirection: 'asc',
       filter: { _and: [{ unsummarized_since: { _nnull: true } }] },
-      displayTemplate:
-        '{{user_id}} · {{chat_id}} {{messages_since_summary}} {{unsummarized_since}}',
+      displayTemplate: '{{unsummarized_since}} {{user_id}} · {{chat_id}}',
     }),
     list(half(21, 13), title('Failed turns · Неудачные ответы', 'error', red), {
       collection: 'turns',
@@ -192,14 +194,14 @@ const health = (threshold: number): DashboardData => ({
       sortField: 'id',
       sortDirection: 'asc',
       filter: { _and: [{ state: { _neq: 'indexed' } }] },
-      displayTemplate: '{{state}} {{created_at}} {{role}}',
+      displayTemplate: '{{created_at}} {{state}} {{role}}',
     }),
     list(half(21, 25), title('Not delivered · Не доставлено', 'outbox', red), {
       collection: 'messages',
       sortField: 'id',
       sortDirection: 'desc',
       filter: { _and: [{ delivery_state: { _in: ['uncertain', 'failed'] } }] },
-      displayTemplate: '{{delivery_state}} {{created_at}} {{content}}',
+      displayTemplate: '{{created_at}} {{delivery_state}} {{content}}',
     }),
   ],
 });

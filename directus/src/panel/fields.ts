@@ -25,7 +25,7 @@ export function text(en: string, ru: string, more: Row = {}): Row {
 
 export function time(en: string, ru: string, more: Row = {}): Row {
   const input = { interface: 'datetime', options: { includeSeconds: true } };
-  const display = { display: 'datetime', display_options: { relative: true } };
+  const display = { display: 'datetime', display_options: { relative: true, strict: true } };
   return shown(en, ru, { ...input, ...display, ...more });
 }
 

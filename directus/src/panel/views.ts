@@ -2,7 +2,7 @@ import type { Row } from '#src/provision/differences.ts';
 import type { ViewData } from './panel.ts';
 import { blue, green, grey, orange, red } from './palette.ts';
 
-/** Widths in pixels: 750 in all stand beside the sidebar on a page of 1440. */
+/** Widths in pixels: 680 in all stand beside the sidebar on a page of 1440. */
 type Columns = Record<string, number>;
 
 function table(columns: Columns, sort: string): Row {
@@ -53,7 +53,7 @@ export function views(summaryThreshold: number): ViewData[] {
   return [
     ...looks(
       'chat_sessions',
-      { user_id: 150, chat_id: 150, is_active: 110, messages_since_summary: 110, created_at: 160 },
+      { user_id: 155, chat_id: 155, is_active: 114, messages_since_summary: 112, created_at: 140 },
       '-created_at',
       [
         mark('view_open', 'bolt', green, is('is_active', true)),
@@ -67,10 +67,10 @@ export function views(summaryThreshold: number): ViewData[] {
       'users',
       {
         id: 150,
-        access: 160,
-        rate_limit_per_minute: 115,
-        daily_token_budget: 115,
-        created_at: 130,
+        access: 174,
+        rate_limit_per_minute: 108,
+        daily_token_budget: 108,
+        created_at: 140,
       },
       '-created_at',
       [
@@ -80,7 +80,7 @@ export function views(summaryThreshold: number): ViewData[] {
     ),
     ...looks(
       'messages',
-      { created_at: 120, role: 110, content: 220, delivery_state: 110, session_id: 110 },
+      { created_at: 140, role: 114, content: 162, delivery_state: 134, session_id: 130 },
       '-id',
       [
         mark('view_from_users', 'person', blue, is('role', 'user')),
@@ -90,13 +90,13 @@ export function views(summaryThreshold: number): ViewData[] {
     ),
     ...looks(
       'conversation_summaries',
-      { session_id: 150, version: 90, content: 290, created_at: 140 },
+      { session_id: 150, version: 92, content: 294, created_at: 140 },
       '-id',
       [],
     ),
     ...looks(
       'embeddings',
-      { created_at: 120, role: 110, importance: 125, state: 115, content: 205 },
+      { created_at: 140, role: 114, importance: 120, state: 124, content: 182 },
       '-id',
       [
         mark('view_unindexed', 'schedule', grey, is('state', 'pending'), 'id'),
@@ -106,7 +106,7 @@ export function views(summaryThreshold: number): ViewData[] {
     ),
     ...looks(
       'turns',
-      { created_at: 120, state: 130, user_id: 110, model: 120, latency_ms: 90, error_code: 100 },
+      { created_at: 140, state: 144, user_id: 145, latency_ms: 122, error_code: 126 },
       '-id',
       [
         mark('view_turns_running', 'more_horiz', blue, isOneOf('state', 'received', 'answering')),
