@@ -4,19 +4,19 @@ import { password, people } from './start-desk.ts';
 
 export type Language = 'en-US' | 'ru-RU';
 
-export interface Visit {
-  page: Page;
+/** Somebody who has signed in, in a browser of their own. */
+export interface Visitor {
+  openPage(): Promise<Page>;
   /** What should not have happened so far: page errors, requests to other hosts, unexpected errors. */
   troubles: string[];
   close(): Promise<void>;
 }
 
-/** Signs in as somebody of a role, in a browser of their own. */
-export async function visit(
+export async function signIn(
   browser: Browser,
   desk: Desk,
   { role, language, dark }: { role: RoleName; language: Language; dark?: boolean },
-): Promise<Visit> {
+): Promise<Visitor> {
   await setLanguage(desk, role, language);
   const context = await browser.newContext({
     viewport: { width: 1440, height: 900 },
@@ -25,15 +25,16 @@ export async function visit(
     locale: language,
   });
   context.setDefaultTimeout(60_000);
-  const page = await context.newPage();
   const troubles: string[] = [];
-  watch(context, page, desk.url, troubles);
+  watch(context, desk.url, troubles);
+  const page = await context.newPage();
   await page.goto(`${desk.url}/admin/login`);
   await page.fill('input[type=email]', people[role]);
   await page.fill('input[type=password]', password);
   await page.click('button[type=submit]');
   await page.waitForURL((url) => !url.pathname.includes('/login'));
-  return { page, troubles, close: () => context.close() };
+  await page.close();
+  return { openPage: () => context.newPage(), troubles, close: () => context.close() };
 }
 
 async function setLanguage(desk: Desk, role: RoleName, language: Language): Promise<void> {
@@ -48,9 +49,9 @@ async function setLanguage(desk: Desk, role: RoleName, language: Language): Prom
 /** Directus refreshes a session that is not there yet with 400, and asks for its favicon. */
 const usual = /status of 40[014]/;
 
-function watch(context: BrowserContext, page: Page, url: string, troubles: string[]): void {
-  page.on('pageerror', (error) => troubles.push(`page error: ${error.message}`));
-  page.on('console', (message) => {
+function watch(context: BrowserContext, url: string, troubles: string[]): void {
+  context.on('weberror', (error) => troubles.push(`page error: ${error.error().message}`));
+  context.on('console', (message) => {
     if (message.type() !== 'error' || usual.test(message.text())) return;
     troubles.push(`console: ${message.text()}`);
   });

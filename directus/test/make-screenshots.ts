@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { findChromium, launchBrowser } from '../../backend/test/chromium.ts';
-import { visit } from './browse.ts';
+import { signIn } from './browse.ts';
 import { fillDesk } from './fill-desk.ts';
 import { startDesk } from './start-desk.ts';
 import type { Desk } from './start-desk.ts';
@@ -56,13 +56,13 @@ await mkdir(folder, { recursive: true });
 const [desk, browser] = await Promise.all([startDesk(), launchBrowser(chromium)]);
 try {
   for (const shade of ['light', 'dark']) {
-    const visited = await visit(browser, desk, {
+    const visitor = await signIn(browser, desk, {
       role: 'Operator',
       language: 'en-US',
       dark: shade === 'dark',
     });
-    await takeAll(desk, visited.page, shade);
-    await visited.close();
+    await takeAll(desk, await visitor.openPage(), shade);
+    await visitor.close();
   }
 } finally {
   await browser.close();

@@ -258,6 +258,37 @@ async function contents(): Promise<unknown> {
   return desk.sql.rows(sums.join(' union all '));
 }
 
+/** An administrator's own flow that deletes what it is run on, with the flow's rights. */
+async function addFlow(trigger: 'manual' | 'webhook'): Promise<string> {
+  const admin = desk.as('Administrator');
+  const options =
+    trigger === 'manual'
+      ? { collections: ['messages'], requireSelection: true, location: 'both' }
+      : { method: 'GET' };
+  const flow = { name: trigger, trigger, status: 'active', accountability: 'all', options };
+  const made = await admin.post<{ data: { id: string } }>('/flows', flow);
+  const { id } = made.body.data;
+  const deleting = {
+    name: 'Delete',
+    key: 'delete',
+    type: 'item-delete',
+    position_x: 19,
+    position_y: 1,
+    flow: id,
+    options: {
+      permissions: '$full',
+      emitEvents: true,
+      collection: 'messages',
+      key: trigger === 'manual' ? '{{$trigger.body.keys}}' : ['{{$trigger.query.id}}'],
+    },
+  };
+  const operation = await admin.post<{ data: { id: string } }>('/operations', deleting);
+  const first = { operation: operation.body.data.id };
+  const linked = await admin.post(`/flows/${id}`, first, { method: 'PATCH' });
+  expect(linked.status).toBe(200);
+  return id;
+}
+
 test('a Viewer changes nothing, by whatever way', async () => {
   const { sessionId, summaryId } = await talkUntilSummarised('watched');
   await desk.sql.rows(`insert into users (id) values ('watched')`);
@@ -265,6 +296,14 @@ test('a Viewer changes nothing, by whatever way', async () => {
     'select id from messages where session_id = $1 limit 1',
     [sessionId],
   );
+  const correction = { content: 'The user is called Grace.' };
+  await patch('Operator', `/items/conversation_summaries/${summaryId}`, correction);
+  const [revision] = await desk.sql.rows<{ id: string }>(
+    `select id from directus.directus_revisions where collection = 'conversation_summaries'
+       and item = $1`,
+    [summaryId],
+  );
+  const [manual, webhook] = [await addFlow('manual'), await addFlow('webhook')];
   await eventually(async () => {
     const waiting = await desk.sql.rows(`select id from embeddings where state = 'pending'`);
     expect(waiting).toEqual([]);
@@ -288,6 +327,12 @@ test('a Viewer changes nothing, by whatever way', async () => {
     await viewer.post('/items/users', { id: 'new', access: 'approved' }),
     await viewer.post('/permissions', { policy: null, collection: 'messages', action: 'delete' }),
     await viewer.post('/flows', { name: 'mine', trigger: 'manual' }),
+    await viewer.post(`/flows/${manual}`, { status: 'inactive' }, { method: 'PATCH' }),
+    await viewer.post(`/flows/${manual}`, {}, { method: 'DELETE' }),
+    await viewer.post(`/flows/trigger/${manual}`, { collection: 'messages', keys: [message?.id] }),
+    await viewer.get(`/flows/trigger/${webhook}?id=${message?.id}`),
+    await viewer.post('/operations', { name: 'mine', key: 'mine', type: 'log', flow: manual }),
+    await viewer.post(`/utils/revert/${revision?.id}`, {}),
     await viewer.post(`/items/messages/${message?.id}`, {}, { method: 'DELETE' }),
     await viewer.post(`/items/messages`, [message?.id], { method: 'DELETE' }),
     await ask('Viewer', '/v1/chat/forget', { chat_id: 'watched' }),
@@ -317,6 +362,18 @@ test('a Viewer changes nothing, by whatever way', async () => {
   });
   expect(imported.status).toBe(403);
   expect(await contents()).toEqual(before);
+
+  // The flows do what they were refused: whoever may act may run them.
+  const keys = [message?.id];
+  const ran = await desk
+    .as('Operator')
+    .post(`/flows/trigger/${manual}`, { collection: 'messages', keys });
+  expect(ran.status).toBe(200);
+  expect(await desk.sql.rows('select id from messages where id = $1', keys)).toEqual([]);
+  for (const id of [manual, webhook]) {
+    await desk.as('Administrator').post(`/flows/${id}`, {}, { method: 'DELETE' });
+  }
+  await exact();
 });
 
 test('nobody changes what PostgreSQL does not grant to the panel', async () => {
@@ -390,6 +447,45 @@ test('a column that a migration adds is there after provisioning', async () => {
   const rows = await desk.as('Viewer').get<{ data: object[] }>('/items/messages?limit=1');
   expect(rows.body.data[0]).toMatchObject({ mood: 'calm' });
   await desk.sql.rows('alter table messages drop column mood');
+});
+
+test('the backend’s bookkeeping is none of the panel’s business', async () => {
+  const { body } = await desk
+    .as('Administrator')
+    .get<{ data: { collection: string }[] }>('/collections');
+  const names = body.data.map(({ collection }) => collection);
+  expect(names.filter((name) => !name.startsWith('directus_')).toSorted()).toEqual([
+    'chat_sessions',
+    'conversation_summaries',
+    'embeddings',
+    'messages',
+    'turns',
+    'users',
+  ]);
+});
+
+test('an upgrade of the panel touches no chat, and brings all of it back', async () => {
+  expect(await desk.stopPanel()).toEqual({ code: 0, left: [] });
+  const latest = () =>
+    desk.sql.rows<{ version: string }>(
+      'select version from directus.directus_migrations order by version desc limit 1',
+    );
+  const before = await latest();
+  await desk.downgradePanel();
+  expect(await latest()).not.toEqual(before);
+
+  const upgrade = { isOver: false };
+  const starting = desk.startPanel().finally(() => (upgrade.isOver = true));
+  const statuses: number[] = [];
+  while (!upgrade.isOver) statuses.push((await say(`upgrade ${statuses.length}`, 'Hello')).status);
+  expect(await starting).toMatch(
+    / {2}The operators' panel is ready at http:\/\/127\.0\.0\.1:\d+\/\n\n$/,
+  );
+  expect(new Set(statuses)).toEqual(new Set([200]));
+  expect(await latest()).toEqual(before);
+  expect(await desk.provision()).toBe('0 changes\n');
+  expect((await ask('Operator', '/v1/chats/held/takeover')).status).toBe(200);
+  expect((await ask('Operator', '/v1/chats/held/handback')).status).toBe(200);
 });
 
 test('with the backend gone the panel can still be read, and says what is wrong', async () => {

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,6 +13,7 @@ import type { ApiClient, Sql } from '../../backend/test/api.ts';
 import { startFakeModel } from '../../backend/test/fake-model.ts';
 import type { FakeModel } from '../../backend/test/fake-model.ts';
 import { startPostgres } from '../../backend/test/postgres-server.ts';
+import { downgrade, startInTerminal } from './panel-process.ts';
 
 export const password = 'Correct-horse-1';
 export const people = {
@@ -35,13 +35,16 @@ export interface Desk {
   /** Runs `pnpm admin:provision` and resolves with what it prints. */
   provision(...options: string[]): Promise<string>;
   stopBackend(): Promise<void>;
-  stopPanel(): Promise<void>;
+  /** Ctrl-C in the panel's terminal. Resolves with its exit code, and what still runs on its folder. */
+  stopPanel(): Promise<{ code: number | null; left: number[] }>;
+  /** Resolves with what it printed until it was ready. */
+  startPanel(): Promise<string>;
+  /** Takes the panel's own tables back to what the version before had, while it is stopped. */
+  downgradePanel(): Promise<void>;
   close(): Promise<void>;
 }
 
 const source = join(import.meta.dirname, '..', 'src');
-/** As the scripts of package.json run it. */
-const quiet = '--disable-warning=ExperimentalWarning';
 const deskKey = 'the key of the desk';
 
 export async function startDesk(changes: Record<string, string> = {}): Promise<Desk> {
@@ -73,12 +76,8 @@ export async function startDesk(changes: Record<string, string> = {}): Promise<D
     ADMIN_PASSWORD: password,
     SUMMARY_THRESHOLD: env.SUMMARY_THRESHOLD,
   };
-  const panel = spawn(process.execPath, [quiet, join(source, 'main.ts')], {
-    env: panelEnv,
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
   const url = `http://127.0.0.1:${port}`;
-  await readyOf(panel);
+  let panel = await startInTerminal(panelEnv);
   const tokens = await addPeople(url);
   const sql = openSql(postgres.url);
   let stoppingBackend: Promise<unknown> | undefined;
@@ -94,29 +93,19 @@ export async function startDesk(changes: Record<string, string> = {}): Promise<D
     as: (role) => clientOf(url, { authorization: `Bearer ${tokens[role]}` }),
     provision: (...options) => outputOf(join(source, 'provision-panel.ts'), options, panelEnv),
     stopBackend,
-    stopPanel: () => end(panel),
+    stopPanel: () => panel.stop(),
+    async startPanel() {
+      panel = await startInTerminal(panelEnv);
+      return panel.output();
+    },
+    downgradePanel: () => downgrade(panelEnv),
     async close() {
-      await Promise.all([stopBackend(), end(panel), sql.close()]);
+      await Promise.all([stopBackend(), panel.stop(), sql.close()]);
       await model.close();
       await postgres.stop();
       await rm(dataDir, { recursive: true, force: true });
     },
   };
-}
-
-async function readyOf(panel: ChildProcess): Promise<void> {
-  const ended = once(panel, 'exit').then(([code]: unknown[]) => {
-    throw new Error(`The panel ended with ${String(code)}`);
-  });
-  await Promise.race([once(panel, 'message'), ended]);
-  ended.catch(() => {});
-}
-
-async function end(panel: ChildProcess): Promise<void> {
-  if (panel.exitCode !== null || panel.signalCode !== null) return;
-  const exited = once(panel, 'exit');
-  panel.kill('SIGTERM');
-  await exited;
 }
 
 /** One user of each role; an administrator is there from the start. */
