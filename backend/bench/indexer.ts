@@ -9,7 +9,8 @@ export async function startIndexer(settings: Record<string, string>, client: Cli
     pid,
     stop,
     async settle() {
-      const pending = 'select exists (select from embeddings where terms is null) as pending';
+      const pending = `select exists (select from unentered_messages)
+        or exists (select from embeddings where terms is null) as pending`;
       while ((await client.query(pending)).rows[0].pending === true) await sleep(50);
     },
   };

@@ -112,5 +112,7 @@ const undone = `
     from embeddings e join chat_sessions s on s.id = e.session_id
     where e.terms is null or e.state = 'pending' group by s.id
   union all
+  select '', format('message %s has not entered the ledger', message_id) from unentered_messages
+  union all
   select '', format('vector %s is to be deleted', embedding_id) from deleted_vectors
   order by 1, 2`;

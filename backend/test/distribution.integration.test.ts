@@ -77,6 +77,7 @@ test('no row refers to another chat’s: chats can be put anywhere', async () =>
   }
   await eventually(async () => {
     await indexMemories(connection.db);
+    expect(await sql.rows('select from unentered_messages')).toEqual([]);
     expect(await sql.rows('select from embeddings where terms is null')).toEqual([]);
   });
   const of = (session: string) => `(select chat_id from chat_sessions where id = ${session})`;

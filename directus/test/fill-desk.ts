@@ -73,7 +73,10 @@ async function addHistory(desk: Desk): Promise<void> {
 
 async function untilIndexed(desk: Desk): Promise<void> {
   for (;;) {
-    const waiting = await desk.sql.rows(`select id from embeddings where terms is null limit 1`);
+    const waiting = await desk.sql.rows(
+      `select message_id from unentered_messages union all
+        select id from embeddings where terms is null limit 1`,
+    );
     if (waiting.length === 0) return;
     await sleep(100);
   }

@@ -80,6 +80,7 @@ describe('forget', () => {
     await reset({ chat_id: 'gone' });
     await say('gone', 'three');
     await addSummary('gone');
+    await sql.rows('select enter_messages(1000)');
     const before = await everythingOf('kept');
 
     const footprint = await api.get('/v1/chats/gone/footprint');
@@ -197,6 +198,7 @@ test('an export is complete, and holds nothing of another chat', async () => {
   await say('neighbour', 'Yann one', 'yann');
   await reset({ chat_id: 'export' });
   await say('export', 'Xavier three', 'xavier');
+  await sql.rows('select enter_messages(1000)');
   await addSummary('export');
 
   const { body } = await api.get<{

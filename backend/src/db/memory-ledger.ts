@@ -15,6 +15,9 @@ export async function countPendingMemories(
     select count(*)::integer as rows,
         coalesce(greatest(0, extract(epoch from now() - min(created_at)))::float8, 0) as oldest_seconds
       from (
+        (select m.created_at from (select message_id from unentered_messages limit ${COUNT_AT_MOST}) as u
+          join messages m on m.id = u.message_id)
+        union all
         (select created_at from embeddings where terms is null order by id limit ${COUNT_AT_MOST})
         union all
         (select created_at from embeddings

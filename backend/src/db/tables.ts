@@ -178,6 +178,9 @@ export interface Turns {
   lease_expires_at: Timestamp | null;
   model: string | null;
   prompt_tokens: number | null;
+  /**
+   * null where the message is gone; kept by triggers on messages
+   */
   reply_message_id: Int8 | null;
   request_hash: Buffer | null;
   session_id: string;
@@ -189,7 +192,14 @@ export interface Turns {
   tokens: number | null;
   tokens_reserved: Generated<number>;
   user_id: string;
+  /**
+   * null where the message is gone; kept by triggers on messages
+   */
   user_message_id: Int8 | null;
+}
+
+export interface UnenteredMessages {
+  message_id: Int8;
 }
 
 export interface Users {
@@ -236,6 +246,7 @@ export interface DB {
   rates: Rates;
   recall_postings: RecallPostings;
   turns: Turns;
+  unentered_messages: UnenteredMessages;
   users: Users;
   vector_collections: VectorCollections;
 }

@@ -101,7 +101,7 @@ const smallTalk = [
 /** What the model was sent last. */
 const lastPrompt = () => JSON.stringify(model.requests.at(-1)?.body);
 
-test('a message comes with its row in the ledger; the index follows', async () => {
+test('a message waits for the ledger from its turn on; the index brings it in', async () => {
   const chatId = newChat();
   const { body } = await api.handle({ chat_id: chatId, text: 'My dentist is Dr. Okafor.' });
   const ledger = () =>
@@ -110,12 +110,18 @@ test('a message comes with its row in the ledger; the index follows', async () =
         where session_id = $1 order by id`,
       [body.session_id],
     );
-  expect((await ledger()).map(({ role }) => role)).toEqual(['user', 'assistant']);
+  const waiting = await sql.rows<{ content: string }>(
+    `select content from unentered_messages join messages on id = message_id
+      where session_id = $1 order by id`,
+    [body.session_id],
+  );
+  expect(waiting.map(({ content }) => content)).toEqual(['My dentist is Dr. Okafor.', 'Noted.']);
   await index();
   expect(await ledger()).toMatchObject([
-    { state: 'indexed', content: 'My dentist is Dr. Okafor.' },
-    { state: 'indexed', content: 'Noted.' },
+    { role: 'user', state: 'indexed', content: 'My dentist is Dr. Okafor.' },
+    { role: 'assistant', state: 'indexed', content: 'Noted.' },
   ]);
+  expect(await sql.rows('select from unentered_messages')).toEqual([]);
 });
 
 test('what was said before a reset is in the next prompt, quoted, with date and score in the log', async () => {

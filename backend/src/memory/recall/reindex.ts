@@ -27,7 +27,8 @@ export async function countWaiting(
   db: Db,
 ): Promise<{ words: number; vectors: number; lastId: number }> {
   const { rows } = await sql<{ words: number; vectors: number; last_id: string | null }>`
-    select (select count(*) from embeddings where terms is null)::integer as words,
+    select (select count(*) from unentered_messages)::integer
+        + (select count(*) from embeddings where terms is null)::integer as words,
       (select count(*) from embeddings where state = 'pending' and terms is not null)::integer
         as vectors,
       (select max(id) from embeddings) as last_id`.execute(db);
