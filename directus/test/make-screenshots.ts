@@ -11,11 +11,15 @@ import type { Desk } from './start-desk.ts';
 /** Pictures of the panel's main pages for the documentation, light and dark: `docs/panel/`. */
 const folder = join(import.meta.dirname, '../../docs/panel');
 
+/** As wide as the panel is made for; as high as the dashboards, and where a table's row ends. */
+const viewport = { width: 1440, height: 948 };
+
 /** For what is drawn after the page's last request. */
 const SETTLE_MS = 4_000;
 
 async function takeAll(desk: Desk, page: Page, shade: string): Promise<void> {
   const { session } = await fillDesk(desk);
+  await page.setViewportSize(viewport);
   const pages: [name: string, path: string, prepare?: () => Promise<void>][] = [
     ['conversations', '/admin/content/chat_sessions'],
     [
