@@ -11,6 +11,4 @@ export const relations = [
   relation('turns', 'session_id', 'turns'),
   relation('embeddings', 'session_id', 'memories'),
   relation('embeddings', 'message_id'),
-  relation('turns', 'user_message_id'),
-  relation('turns', 'reply_message_id'),
 ];

@@ -79,13 +79,29 @@ function isAlias({ special }: Row): boolean {
   return Array.isArray(special) && (special.includes('alias') || special.includes('o2m'));
 }
 
-async function applyRelations(changes: Changes, { relations }: Panel): Promise<void> {
+async function applyRelations(changes: Changes, panel: Panel): Promise<void> {
+  const { relations } = panel;
   const have = await changes.list('/relations');
   for (const { collection, field, meta } of relations) {
     const known = have.find((row) => row.collection === collection && row.field === field);
     if (!known?.schema) throw new Error(`There is no foreign key on ${collection}.${field}.`);
     await patchMeta(changes, `/relations/${collection}/${field}`, known, meta);
   }
+  // A migration may have taken their foreign keys.
+  const left = have.filter(
+    (row) => row.schema === null && isOf(row, panel) && !isIn(row, relations),
+  );
+  for (const { collection, field } of left) {
+    await changes.make('DELETE', `/relations/${String(collection)}/${String(field)}`);
+  }
+}
+
+function isOf({ collection }: Row, { collections }: Panel): boolean {
+  return collections.some(({ name }) => name === collection);
+}
+
+function isIn({ collection, field }: Row, relations: Panel['relations']): boolean {
+  return relations.some((one) => one.collection === collection && one.field === field);
 }
 
 async function patchMeta(changes: Changes, path: string, known: Row, want: Row): Promise<void> {

@@ -5,6 +5,7 @@ import { button, ConfirmButton } from './controls.ts';
 import { ForgetButton } from './forget-button.ts';
 import { ReplyContext } from './reply-context.ts';
 import type { Message, Session, Turn } from './rows.ts';
+import { isText } from './texts.ts';
 import { useDesk } from './use-desk.ts';
 
 /** A row that is read once, and again when something was done to it. */
@@ -34,6 +35,15 @@ export const TurnView = defineComponent({
   props,
   setup(own) {
     const { desk, row, doing } = useRow<Turn>('turns', () => own.id);
+    const messages = ref<Message[]>([]);
+    watch(row, async (turn) => {
+      const ids = [turn?.user_message_id, turn?.reply_message_id].filter((id) => id != null);
+      if (ids.length === 0) return;
+      await desk.attempt(async () => {
+        const filter = { id: { _in: ids } };
+        messages.value = await desk.list<Message>('messages', { filter, sort: 'id' });
+      });
+    });
     return () => {
       const turn = row.value;
       if (turn === undefined) return h('div', '…');
@@ -49,6 +59,10 @@ export const TurnView = defineComponent({
         turn.error === null
           ? null
           : h('p', { class: 'desk-warning' }, desk.say('turn_failed', { why: turn.error })),
+        ...messages.value.map(({ role, content }) => [
+          h('div', { class: 'desk-part-head' }, [h('b', isText(role) ? desk.say(role) : role)]),
+          h('blockquote', content),
+        ]),
         h(ReplyContext, { turn, key: turn.state }),
       ]);
     };
