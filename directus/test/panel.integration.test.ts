@@ -305,7 +305,10 @@ test('a Viewer changes nothing, by whatever way', async () => {
   );
   const [manual, webhook] = [await addFlow('manual'), await addFlow('webhook')];
   await eventually(async () => {
-    const waiting = await desk.sql.rows(`select id from embeddings where state = 'pending'`);
+    const waiting = await desk.sql.rows(
+      `select id from embeddings where state = 'pending'
+         union all select message_id from unentered_messages`,
+    );
     expect(waiting).toEqual([]);
   });
   const before = await contents();
@@ -340,6 +343,9 @@ test('a Viewer changes nothing, by whatever way', async () => {
     await ask('Viewer', `/v1/sessions/${sessionId}/rebuild`),
   ];
   expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 403));
+  // The panel itself refuses to ask the backend, which would refuse too.
+  const asked = await ask('Viewer', `/v1/sessions/${sessionId}/rebuild`);
+  expect(asked.body).toEqual({ code: 'operator_not_allowed' });
 
   const mutations = [
     `delete_messages_item(id: ${message?.id}) { id }`,
@@ -428,9 +434,15 @@ test('provisioning twice changes nothing; a drifted panel is mended, what is the
     fields: ['*'],
   });
 
+  // What a panel knew of a foreign key that a migration has taken since.
+  await desk.sql.rows(
+    `insert into directus.directus_relations (many_collection, many_field, one_collection)
+       values ('turns', 'user_message_id', 'messages')`,
+  );
+
   const dry = await desk.provision('--dry-run');
-  expect(dry).toMatch(/3 changes would be made\n$/);
-  expect(await desk.provision()).toBe(dry.replace('3 changes would be made', '3 changes'));
+  expect(dry).toMatch(/4 changes would be made\n$/);
+  expect(await desk.provision()).toBe(dry.replace('4 changes would be made', '4 changes'));
   expect(await desk.provision()).toBe('0 changes\n');
   expect((await admin.get(`/dashboards/${own.body.data.id}`)).status).toBe(200);
   expect(JSON.stringify((await admin.get('/presets?limit=-1')).body)).toContain('"Mine"');

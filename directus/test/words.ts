@@ -37,6 +37,14 @@ export const words = {
     saved: 'Saved. The next reply uses it.',
     queued: 'It was asked for and happens shortly.',
     readOnly: 'You may read here, not change.',
+    columns: {
+      chat_sessions: ['User', 'Chat', 'State', 'Backlog', 'Opened'],
+      users: ['User', 'Access', 'A minute', 'A day', 'Known since'],
+      messages: ['When', 'Speaker', 'Text', 'Delivery', 'Conversation'],
+      conversation_summaries: ['Conversation', 'Version', 'Summary', 'Written'],
+      embeddings: ['Said', 'Speaker', 'Importance', 'Index', 'Text'],
+      turns: ['When', 'State', 'User', 'Took (ms)', 'Error'],
+    },
     unexpected: /unexpected error/i,
   },
   'ru-RU': {
@@ -76,6 +84,14 @@ export const words = {
     saved: 'Сохранено. Следующий ответ это учтёт.',
     queued: 'Запрошено, скоро будет готово.',
     readOnly: 'Здесь вам можно только читать.',
+    columns: {
+      chat_sessions: ['Пользователь', 'Чат', 'Состояние', 'Вне итога', 'Открыт'],
+      users: ['Пользователь', 'Доступ', 'В минуту', 'В день', 'Известен с'],
+      messages: ['Когда', 'Кто', 'Текст', 'Доставка', 'Разговор'],
+      conversation_summaries: ['Разговор', 'Версия', 'Итог', 'Написан'],
+      embeddings: ['Сказано', 'Кто', 'Важность', 'Индекс', 'Текст'],
+      turns: ['Когда', 'Состояние', 'Пользователь', 'Заняло (мс)', 'Ошибка'],
+    },
     unexpected: /неожиданная ошибка|unexpected error/i,
   },
 } as const;
