@@ -83,19 +83,19 @@ export async function runTurn(
     if (known.written !== '') caller?.delta?.(known.written);
     return { ...(await known.reply), replayed: true };
   }
+  const { promise, resolve, reject } = Promise.withResolvers<Reply>();
   const running: RunningTurn = {
     ...turn,
     stop: new AbortController(),
     written: '',
     callers: new Set(caller === undefined ? [] : [caller]),
-    reply: Promise.reject(new Error('not started')),
+    reply: promise.finally(() => {
+      chat.running.delete(turn.turnId);
+      chat.waits.look();
+    }),
   };
-  running.reply.catch(() => {});
   chat.running.set(turn.turnId, running);
-  running.reply = work(running).finally(() => {
-    chat.running.delete(turn.turnId);
-    chat.waits.look();
-  });
+  work(running).then(resolve, reject);
   return await running.reply;
 }
 
