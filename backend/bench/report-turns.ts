@@ -26,7 +26,7 @@ export function reportTurns(runs: Runs) {
     };
   };
   return {
-    recall_on: compared('recall_on'),
+    recall_on: figures['recall_on'] === undefined ? undefined : compared('recall_on'),
     recall_off: compared('recall_off'),
     statements: compared('statements'),
     figures,
@@ -78,6 +78,7 @@ export function printTurns(report: ReturnType<typeof reportTurns>): void {
   console.log('times in ms; CPU seconds for 1,000 turns; bytes for one turn\n\nof the floor');
   for (const name of ['recall_on', 'recall_off', 'statements'] as const) {
     const of = report[name];
+    if (of === undefined) continue;
     console.log(
       `${name.padEnd(12)} turns/s at 16 ${percent(of.turns_per_second_of_floor_at_16)}, at 64 ${percent(of.turns_per_second_of_floor_at_64)}` +
         `; median at 1 ${times(of.median_of_floor_at_1)}; p99 at 16 ${times(of.p99_of_floor_at_16)}` +

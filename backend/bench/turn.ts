@@ -9,10 +9,12 @@ import type { Server } from './server.ts';
 
 const atOnce = [1, 16, 64] as const;
 const SLOW_MODEL_MS = 300;
-const WARM_UP_TURNS = 2_000;
 
 export interface TurnOptions {
   repetitions: number;
+  warmUpTurns: number;
+  /** Also with recall and its indexing, which takes longer than all the rest. */
+  recall: boolean;
   /** Of one run, by how many are at once. */
   turns: Record<(typeof atOnce)[number], number>;
   chats: number;
@@ -23,15 +25,19 @@ export interface TurnOptions {
 
 export const quick: TurnOptions = {
   repetitions: 3,
-  turns: { 1: 250, 16: 800, 64: 800 },
+  warmUpTurns: 1_000,
+  recall: false,
+  turns: { 1: 300, 16: 1_500, 64: 1_500 },
   chats: 300,
   messages: 24,
   slowTurns: 0,
 };
 
 export const thorough: TurnOptions = {
-  repetitions: 9,
-  turns: { 1: 1_000, 16: 3_000, 64: 3_000 },
+  repetitions: 5,
+  warmUpTurns: 2_000,
+  recall: true,
+  turns: { 1: 500, 16: 3_000, 64: 3_000 },
   chats: 750,
   messages: 48,
   slowTurns: 1_200,
@@ -54,7 +60,7 @@ export async function runTurns(server: Server, options: TurnOptions): Promise<Ru
   try {
     for (const target of targets) {
       // Until the engine has compiled what is hot; fewer turns measure the compiler.
-      await run(target, 'warm-up', 16, WARM_UP_TURNS);
+      await run(target, 'warm-up', 16, options.warmUpTurns);
     }
     await server.admin.query('checkpoint');
     for (const target of targets) await run(target, 'warm-up', 16, options.turns[16]);
@@ -76,7 +82,7 @@ export async function runTurns(server: Server, options: TurnOptions): Promise<Ru
   return runs;
 }
 
-async function startTargets(server: Server, { chats, messages, slowTurns }: TurnOptions) {
+async function startTargets(server: Server, { chats, messages, recall, slowTurns }: TurnOptions) {
   const started: { stop: () => Promise<void> }[] = [];
   const keep = <Part extends { stop: () => Promise<void> }>(part: Part): Part => {
     started.push(part);
@@ -92,7 +98,7 @@ async function startTargets(server: Server, { chats, messages, slowTurns }: Turn
   await floor.client.query(fillFloor, [chats, messages, sentences]);
   await floor.client.query('vacuum analyze');
 
-  const api = async (suffix: string, recall: boolean, delay: number) => {
+  const api = async (suffix: string, withRecall: boolean, delay: number) => {
     const database = await server.createDatabase(suffix);
     await migrateToLatest(database.url);
     await fillChats(database.client, { chats, messages, prefix: 'chat' });
@@ -101,10 +107,10 @@ async function startTargets(server: Server, { chats, messages, slowTurns }: Turn
       LLM_BASE_URL: `${model.url}/${delay}/v1`,
       LLM_API_KEY: 'none',
       LLM_MODEL: 'bench',
-      RAG_ENABLED: String(recall),
+      RAG_ENABLED: String(withRecall),
     };
     const process = keep(await startEntry('api', settings));
-    const indexer = recall ? keep(await startIndexer(settings, database.client)) : undefined;
+    const indexer = withRecall ? keep(await startIndexer(settings, database.client)) : undefined;
     const settle = async () => await indexer?.settle();
     const prepare = async () => {
       await summarizeAll(database.client);
@@ -124,7 +130,7 @@ async function startTargets(server: Server, { chats, messages, slowTurns }: Turn
     };
     return { ...target, url: database.url };
   };
-  const on = await api('recall_on', true, 0);
+  const on = recall ? await api('recall_on', true, 0) : undefined;
   const off = await api('recall_off', false, 0);
   const slow = slowTurns > 0 ? await api('slow', true, SLOW_MODEL_MS) : undefined;
   const statements: Target = {
@@ -151,7 +157,7 @@ async function startTargets(server: Server, { chats, messages, slowTurns }: Turn
     },
     { ...statements, name: 'statements' },
     { ...off, name: 'recall_off' },
-    { ...on, name: 'recall_on' },
+    ...(on === undefined ? [] : [{ ...on, name: 'recall_on' }]),
   ];
   const stop = async () => {
     for (const part of started.toReversed()) await part.stop();

@@ -102,7 +102,7 @@ async function ruleByTriggers(db: Kysely<never>): Promise<void> {
     for each row execute function check_turn()`.execute(db);
 }
 
-/** Whoever changes the counter says since when there is something to summarise: a trigger before the update would lock the row once more. */
+/** Whoever changes the counter says since when there is something to summarise: a trigger less on a turn's way. */
 async function stampWithCounter(db: Kysely<never>): Promise<void> {
   await sql`
     create function since_when(p_since timestamptz, p_before integer, p_after integer)
