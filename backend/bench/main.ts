@@ -29,8 +29,9 @@ const benches: Record<string, Bench> = {
   recall: (server, isQuick) => runRecall(server, isQuick ? 200_000 : 2_000_000),
 };
 
-// Half a run is worth nothing: the processes it started end with it.
-onStopSignal(async () => {});
+let server: Server | undefined;
+// Half a run is worth nothing: the processes it started end with it, and its databases go.
+onStopSignal(async () => server?.close());
 
 /**
  * `pnpm bench [turn|growth|overload|recall|summaries] [--quick] [--json FILE]`; `--minutes 20` makes a
@@ -51,7 +52,7 @@ await runEntry(async () => {
     throw new StartError(`There is no benchmark ${name}; take ${Object.keys(benches).join(', ')}.`);
   }
   const [load_average] = loadavg();
-  const server = await openServer(loadConfig().databaseUrl);
+  server = await openServer(loadConfig().databaseUrl);
   try {
     const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
     const result = await bench(server, values.quick, minutes);
