@@ -472,6 +472,7 @@ test('the backend’s bookkeeping is none of the panel’s business', async () =
     'embeddings',
     'messages',
     'turns',
+    'unentered_messages',
     'users',
   ]);
 });

@@ -58,20 +58,25 @@ function list(place: Place, look: Title, options: Row) {
   return panel('list', place, look, { limit: 8, linkToItem: true, ...options });
 }
 
-const count = (collection: string, filter: Row) => ({
+const count = (collection: string, filter: Row, field = 'id') => ({
   collection,
-  field: 'id',
+  field,
   function: 'count',
   filter: { _and: [filter] },
 });
-/** Five figures above, three and two: their names are long in two languages. */
-const figures = [
-  { x: 1, y: 1, width: 13, height: 6 },
-  { x: 14, y: 1, width: 13, height: 6 },
-  { x: 27, y: 1, width: 14, height: 6 },
-  { x: 1, y: 7, width: 20, height: 6 },
-  { x: 21, y: 7, width: 20, height: 6 },
-] as const satisfies readonly Place[];
+
+/** Figures in a row: their names are long in two languages. */
+const three = (y: number) =>
+  [
+    { x: 1, y, width: 13, height: 6 },
+    { x: 14, y, width: 13, height: 6 },
+    { x: 27, y, width: 14, height: 6 },
+  ] as const;
+const two = (y: number) =>
+  [
+    { x: 1, y, width: 20, height: 6 },
+    { x: 21, y, width: 20, height: 6 },
+  ] as const;
 const half = (x: number, y: number): Place => ({ x, y, width: 20, height: 12 });
 const today = { created_at: { _gte: '$NOW(-1 day)' } };
 
@@ -83,25 +88,25 @@ const activity: DashboardData = {
   color: purple,
   panels: [
     metric(
-      figures[0],
+      three(1)[0],
       title('Open · Открыто', 'bolt', green),
       count('chat_sessions', { is_active: { _eq: true } }),
     ),
-    metric(figures[1], title('Turns, 24 h · Ответов', 'sync_alt', blue), count('turns', today)),
-    metric(figures[2], title('Users, 24 h · Людей', 'group', purple), {
+    metric(three(1)[1], title('Turns, 24 h · Ответов', 'sync_alt', blue), count('turns', today)),
+    metric(three(1)[2], title('Users, 24 h · Людей', 'group', purple), {
       collection: 'turns',
       field: 'user_id',
       function: 'countDistinct',
       filter: { _and: [today] },
     }),
-    metric(figures[3], title('Avg ms · Среднее, мс', 'timer', orange), {
+    metric(two(7)[0], title('Avg ms · Среднее, мс', 'timer', orange), {
       collection: 'turns',
       field: 'latency_ms',
       function: 'avg',
       filter: { _and: [today] },
     }),
     metric(
-      figures[4],
+      two(7)[1],
       title('Failed, 24 h · Ошибок', 'error', red),
       count('turns', { _and: [today, { state: { _eq: 'failed' } }] }),
     ),
@@ -151,27 +156,32 @@ const health = (threshold: number): DashboardData => ({
   color: green,
   panels: [
     metric(
-      figures[0],
+      three(1)[0],
       title('Summary due · Ждут итога', 'summarize', orange),
       count('chat_sessions', { messages_since_summary: { _gte: threshold } }),
     ),
     metric(
-      figures[1],
+      three(1)[1],
       title('Summary failed · Сбой', 'error', red),
       count('chat_sessions', { summary_failed_at: { _nnull: true } }),
     ),
     metric(
-      figures[2],
+      three(1)[2],
+      title('To index · Ждут индекса', 'schedule', blue),
+      count('unentered_messages', {}, 'message_id'),
+    ),
+    metric(
+      three(7)[0],
       title('Index lag · Не в индексе', 'schedule', blue),
       count('embeddings', { state: { _eq: 'pending' } }),
     ),
     metric(
-      figures[3],
-      title('Index failed · Ошибки индекса', 'error', red),
+      three(7)[1],
+      title('Index failed · Сбой', 'error', red),
       count('embeddings', { state: { _eq: 'failed' } }),
     ),
     metric(
-      figures[4],
+      three(7)[2],
       title('Undelivered · Не доставлено', 'outbox', red),
       count('messages', { delivery_state: { _in: ['uncertain', 'failed'] } }),
     ),

@@ -6,6 +6,7 @@ import { embeddings } from './collections/embeddings.ts';
 import { messages } from './collections/messages.ts';
 import { chatSessions } from './collections/chat-sessions.ts';
 import { turns } from './collections/turns.ts';
+import { unenteredMessages } from './collections/unentered-messages.ts';
 import { users } from './collections/users.ts';
 import { dashboards } from './dashboards.ts';
 import { relations } from './relations.ts';
@@ -69,6 +70,7 @@ export function describePanel(config: Pick<Config, 'usage' | 'summaryThreshold'>
       conversationSummaries,
       embeddings,
       turns,
+      unenteredMessages,
     ],
     relations,
     roles,

@@ -9,7 +9,7 @@ const may = (action: Action, ...collections: string[]) =>
 // collection. Which columns may change at all stands in PostgreSQL (the desk's `grants.ts`).
 const reading = [
   ...may('read', 'chat_sessions', 'messages', 'conversation_summaries'),
-  ...may('read', 'embeddings', 'turns', 'users'),
+  ...may('read', 'embeddings', 'unentered_messages', 'turns', 'users'),
   ...may('read', 'directus_dashboards', 'directus_panels', 'directus_users', 'directus_roles'),
   ...may('read', 'directus_activity', 'directus_revisions'),
 ];

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { openSql } from '#test/api.ts';
 import type { Sql } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
+import { eventually } from '#test/eventually.ts';
 
 let sql: Sql;
 /** Somebody else, with a transaction of their own. */
@@ -87,9 +88,16 @@ test('an edit while the message enters is what recall finds in the end', async (
   const id = await say('the train leaves at nine');
   await other.query('begin');
   await other.query('select enter_messages(100)');
-  await sql.rows(`update messages set content = 'the train leaves at ten' where id = $1`, [id]);
+  const edited = sql.rows(`update messages set content = 'the train leaves at ten' where id = $1`, [
+    id,
+  ]);
+  await eventually(async () => {
+    expect(await sql.rows('select from pg_locks where not granted')).toHaveLength(1);
+  });
   await other.query('commit');
+  await edited;
   expect(await ledger()).toMatchObject([{ content: 'the train leaves at nine' }]);
+  expect(await queue()).toEqual([id]);
   await index();
   expect(await ledger()).toEqual([
     { message_id: id, content: 'the train leaves at ten', indexed: true },

@@ -16,5 +16,6 @@ export const grants: Record<string, Grant> = {
   conversation_summaries: { update: ['content'] },
   embeddings: { update: ['importance'] },
   turns: {},
+  unentered_messages: {},
   users: { create: ['id', ...decisions], update: decisions },
 };
