@@ -48,11 +48,15 @@ async function setLanguage(desk: Desk, role: RoleName, language: Language): Prom
 
 /** Directus refreshes a session that is not there yet with 400, and asks for its favicon. */
 const usual = /status of 40[014]/;
+/** The page of a conversation looks again every few seconds, also at one that was forgotten just now. */
+const lookedAgain = /\/items\/chat_sessions\/[\w-]+$/;
 
 function watch(context: BrowserContext, url: string, troubles: string[]): void {
   context.on('weberror', (error) => troubles.push(`page error: ${error.error().message}`));
   context.on('console', (message) => {
     if (message.type() !== 'error' || usual.test(message.text())) return;
+    const isGone = /status of 403/.test(message.text());
+    if (isGone && lookedAgain.test(message.location().url)) return;
     troubles.push(`console: ${message.text()}`);
   });
   context.on('request', (request) => {

@@ -489,16 +489,17 @@ test('an upgrade of the panel touches no chat, and brings all of it back', async
 
   const upgrade = { isOver: false };
   const starting = desk.startPanel().finally(() => (upgrade.isOver = true));
+  const chat = (n: number) => `meanwhile-${n}`;
   const statuses: number[] = [];
-  while (!upgrade.isOver) statuses.push((await say(`upgrade ${statuses.length}`, 'Hello')).status);
+  while (!upgrade.isOver) statuses.push((await say(chat(statuses.length), 'Hello')).status);
   expect(await starting).toMatch(
     / {2}The operators' panel is ready at http:\/\/127\.0\.0\.1:\d+\/\n\n$/,
   );
   expect(new Set(statuses)).toEqual(new Set([200]));
   expect(await latest()).toEqual(before);
   expect(await desk.provision()).toBe('0 changes\n');
-  expect((await ask('Operator', '/v1/chats/held/takeover')).status).toBe(200);
-  expect((await ask('Operator', '/v1/chats/held/handback')).status).toBe(200);
+  expect((await ask('Operator', `/v1/chats/${chat(0)}/takeover`)).status).toBe(200);
+  expect((await ask('Operator', `/v1/chats/${chat(0)}/handback`)).status).toBe(200);
 });
 
 test('with the backend gone the panel can still be read, and says what is wrong', async () => {
