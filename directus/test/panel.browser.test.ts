@@ -171,7 +171,10 @@ describe.skipIf(chromium === undefined)('the panel in a browser', () => {
     }
 
     async function expectTable(page: Page, collection: keyof typeof t.columns): Promise<void> {
-      expect(await page.locator('th .name').allInnerTexts()).toEqual(t.columns[collection]);
+      await eventually(async () => {
+        const columns = await page.locator('th .name').allInnerTexts();
+        expect(columns).toEqual(t.columns[collection]);
+      });
       await expectWell(page);
     }
 
@@ -438,7 +441,7 @@ describe.skipIf(chromium === undefined)('the panel in a browser', () => {
 
     test('an Administrator may do the same, and finds the dashboards filled', async () => {
       const chat = `ruled-${language}`;
-      const session = await say(chat, 'Who rules here?');
+      const session = await talk(chat);
       const page = await open('Administrator', language);
       await goTo(page, `content/chat_sessions/${session}`);
       await press(page, t.takeOver);
