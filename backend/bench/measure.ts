@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import type { StatementCounts } from './count-statements.ts';
 import type { LoadOrder } from './load-process.ts';
@@ -45,6 +46,8 @@ export async function measure(
   const before = await snapshot(server, target);
   const { seconds, times } = await target.load.run({ ...order, target: target.to });
   await target.settle?.();
+  // A backend of the run that is just ending would be counted twice or not at all.
+  await sleep(100);
   const after = await snapshot(server, target);
   const sorted = times.toSorted((a, b) => a - b);
   const perTurn = (of: (at: Snapshot) => number) => (of(after) - of(before)) / order.turns;

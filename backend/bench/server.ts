@@ -20,6 +20,8 @@ const durable = {
   full_page_writes: 'on',
   checkpoint_timeout: '30min',
   max_wal_size: '8GB',
+  // Three APIs, a worker and two drivers, each with all its connections.
+  max_connections: '200',
 };
 
 export async function openServer(databaseUrl: string | undefined): Promise<Server> {

@@ -34,7 +34,7 @@ export const quick: TurnOptions = {
 };
 
 export const thorough: TurnOptions = {
-  repetitions: 5,
+  repetitions: 3,
   warmUpTurns: 2_000,
   recall: true,
   turns: { 1: 500, 16: 3_000, 64: 3_000 },

@@ -24,3 +24,14 @@ test('a connection that breaks between two statements fails the second and ends 
   expect((await sql`select 1 as one`.execute(db)).rows).toEqual([{ one: 1 }]);
   await close();
 });
+
+test('closing ends the connections, whichever of the two was used', async () => {
+  const { pool, close } = connect(database.url, { max: 1 });
+  await pool.query('select 1');
+  await close();
+  expect(pool.ended).toBe(true);
+  const other = connect(database.url, { max: 1 });
+  await sql`select 1`.execute(other.db);
+  await other.close();
+  expect(other.pool.ended).toBe(true);
+});

@@ -36,5 +36,13 @@ export function connect(
   pool.on('error', (error) => options.onIdleError?.(error));
   pool.on('connect', (client) => client.on('error', () => {}));
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
-  return { db, pool, close: () => db.destroy() };
+  return {
+    db,
+    pool,
+    async close() {
+      // It ends the pool only where it was used itself.
+      await db.destroy();
+      if (!pool.ended) await pool.end();
+    },
+  };
 }
