@@ -13,17 +13,6 @@ export async function up(db: Kysely<never>): Promise<void> {
 
   await createEntering(db);
   await sql`
-    create or replace function enter_new_messages() returns trigger language plpgsql
-      security definer set search_path = public, pg_temp as $$
-    begin
-      if current_setting('llm_bot_core.turn_message', true) = 'on' then
-        return null;
-      end if;
-      insert into unentered_messages
-        select id from new_messages where role in ('user', 'assistant');
-      return null;
-    end $$`.execute(db);
-  await sql`
     create or replace function enter_edited_message() returns trigger language plpgsql
       security definer set search_path = public, pg_temp as $$
     begin
