@@ -2,7 +2,7 @@ import type { Connection } from '#src/db/connect.ts';
 import { finishTurn, openTurn } from '#src/db/turn-statements.ts';
 import type { TurnLimits } from '#src/db/turn-statements.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
-import { countTokens } from '#src/memory/count-tokens.ts';
+import { countText, countTokens } from '#src/memory/count-tokens.ts';
 import type { Turn } from './load-process.ts';
 import { sentence } from './sentences.ts';
 
@@ -18,9 +18,10 @@ export function createStatementsTurn({ pool, close }: Connection, recall: boolea
     fixedTokens: 0,
     recall: recall ? { scope: 'chat', limit: 8 } : undefined,
   };
+  const systemPrompt = countText('You are a helpful assistant.');
   return {
     async make(chatId, n) {
-      const text = sentence(n);
+      const message = countText(sentence(n));
       const opened = await openTurn(
         pool,
         {
@@ -29,17 +30,18 @@ export function createStatementsTurn({ pool, close }: Connection, recall: boolea
           channel: 'bench',
           clientMessageId: `m-${n}`,
           requestHash: Buffer.alloc(32, n),
-          text,
-          tokens: countTokens(text),
+          text: message.content,
+          tokens: message.tokens,
           listed: false,
         },
         limits,
       );
       if (opened.outcome !== 'begun') throw new Error(`the turn is ${opened.outcome}`);
       const { memory } = opened;
-      const context = { systemPrompt: 'You are a helpful assistant.', memory, text };
       const { log } = assembleContext({
-        ...context,
+        systemPrompt,
+        memory,
+        message,
         recalled: memory.recalled,
         tokenBudget: limits.contextTokenBudget,
       });

@@ -12,7 +12,7 @@ import { migrateToLatest } from './db/migrate.ts';
 import { createApp } from './http/app.ts';
 import { createHttpServer, listen } from './http/server.ts';
 import type { Logger } from './logger.ts';
-import { countTokens, MESSAGE_OVERHEAD_TOKENS } from './memory/count-tokens.ts';
+import { countText, MESSAGE_OVERHEAD_TOKENS } from './memory/count-tokens.ts';
 import { RECALLED_SHARE } from './memory/assemble-context.ts';
 import { FUSED_FROM } from './memory/recall/fuse.ts';
 import { createRegistry, createTurnMetrics } from './metrics.ts';
@@ -54,6 +54,7 @@ export async function serveApi(
   });
   const vectors = openVectorSearch(config, db, logger);
   const { recall } = config.chat;
+  const systemPrompt = countText(config.chat.systemPrompt);
   const chat: Chat = {
     db,
     pool,
@@ -63,10 +64,11 @@ export async function serveApi(
     admission: createAdmission(config.chat.maxConcurrentTurns),
     settings: {
       ...config.chat,
+      systemPrompt,
       recall: vectors && recall ? { ...recall, limit: recall.limit * FUSED_FROM } : recall,
       summaryThreshold: config.summaries.threshold,
       fixedTokens:
-        countTokens(config.chat.systemPrompt) +
+        systemPrompt.tokens +
         (config.chat.maxReplyTokens ?? 0) +
         (vectors ? Math.ceil(config.chat.contextTokenBudget * RECALLED_SHARE) : 0) +
         3 * MESSAGE_OVERHEAD_TOKENS,

@@ -3,6 +3,7 @@ import type { Model } from '#src/clients/model.ts';
 import type { Db } from '#src/db/connect.ts';
 import type { TurnLimits } from '#src/db/turn-statements.ts';
 import type { Logger } from '#src/logger.ts';
+import type { CountedText } from '#src/memory/count-tokens.ts';
 import type { VectorSearch } from '#src/memory/recall/vector-search.ts';
 import type { TurnMetrics } from '#src/metrics.ts';
 import type { SummaryRequests } from '#src/memory/summaries.ts';
@@ -11,7 +12,7 @@ import type { RunningTurn } from './running-turn.ts';
 import type { TurnWaits } from './turn-waits.ts';
 
 export interface ChatSettings extends TurnLimits {
-  systemPrompt: string;
+  systemPrompt: CountedText;
   /** Estimated tokens of a reply at most; undefined is the provider's own limit. */
   maxReplyTokens: number | undefined;
   allowedUsers: Set<string>;

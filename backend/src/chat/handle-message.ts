@@ -1,8 +1,7 @@
 import { openTurn } from '#src/db/turn-statements.ts';
-import type { Claim } from '#src/db/turn-statements.ts';
 import { AppError, asAppError } from '#src/errors.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
-import { countTokens } from '#src/memory/count-tokens.ts';
+import { countText, countTokens } from '#src/memory/count-tokens.ts';
 import { recallForTurn } from '#src/memory/recall/recall-for-turn.ts';
 import type { Chat } from './chat.ts';
 import { giveUp, storeReply } from './end-turn.ts';
@@ -11,6 +10,7 @@ import { claimLost, hasCaller, runTurn, shuttingDown } from './running-turn.ts';
 import type { Caller, Reply, RunningTurn } from './running-turn.ts';
 import { readReply, silence, storedReply } from './stored-reply.ts';
 import { takePlace, withoutClaim } from './take-place.ts';
+import type { HeldClaim } from './take-place.ts';
 import { writeAnswer } from './write-answer.ts';
 import type { Answer } from './write-answer.ts';
 
@@ -58,13 +58,14 @@ export async function handleMessage(
 
 async function takeMessage(chat: Chat, message: IncomingMessage, caller: Caller): Promise<Reply> {
   if (chat.closing.signal.aborted) throw shuttingDown;
+  const text = countText(message.text);
   const opened = await openTurn(
     chat.pool,
     {
       ...message,
       clientMessageId: message.messageId,
       requestHash: message.messageId === undefined ? undefined : hashRequest(message),
-      tokens: countTokens(message.text),
+      tokens: text.tokens,
       listed: isListed(chat.settings, message),
     },
     chat.settings,
@@ -81,7 +82,7 @@ async function takeMessage(chat: Chat, message: IncomingMessage, caller: Caller)
     return silence(session_id, turn_id, false);
   }
   caller.accepted({ turn_id, session_id });
-  const claim = opened.outcome === 'begun' ? { ...opened, text: message.text } : undefined;
+  const claim = opened.outcome === 'begun' ? { ...opened, message: text } : undefined;
   return await runTurn(
     chat,
     {
@@ -120,7 +121,7 @@ async function repeatTurn(
 export async function answerTurn(
   chat: Chat,
   turn: RunningTurn,
-  held: (Claim & { text: string }) | undefined,
+  held: HeldClaim | undefined,
   options: { retry: boolean } = { retry: false },
 ): Promise<Reply> {
   const claim = held ?? (await takePlace(chat, turn, options.retry));
@@ -129,14 +130,15 @@ export async function answerTurn(
   turn.attempt = claim.attempt;
   const startedAt = performance.now();
   const { chatId } = turn;
-  const { recalled, notes } = await recallForTurn(chat.vectors, { ...claim, chatId });
+  const text = claim.message.content;
+  const { recalled, notes } = await recallForTurn(chat.vectors, { ...claim, chatId, text });
   const { prompt, log } = assembleContext({
     systemPrompt: chat.settings.systemPrompt,
     tokenBudget: chat.settings.contextTokenBudget,
     memory: claim.memory,
     recalled,
     notes,
-    text: claim.text,
+    message: claim.message,
   });
 
   let answer: Answer;

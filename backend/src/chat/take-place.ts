@@ -1,16 +1,21 @@
 import { beginTurn } from '#src/db/turn-statements.ts';
-import type { BegunTurn } from '#src/db/turn-statements.ts';
+import type { Claim } from '#src/db/turn-statements.ts';
 import { releaseLeases } from '#src/db/turns.ts';
+import { countText } from '#src/memory/count-tokens.ts';
+import type { CountedText } from '#src/memory/count-tokens.ts';
 import type { Chat } from './chat.ts';
 import { shuttingDown } from './running-turn.ts';
 import type { RunningTurn } from './running-turn.ts';
+
+/** A turn that may be answered, and what is to be answered. */
+export type HeldClaim = Claim & { message: CountedText };
 
 /** Waits for the turn's place and claims it; undefined where it has ended meanwhile. */
 export async function takePlace(
   chat: Chat,
   turn: RunningTurn,
   retry: boolean,
-): Promise<(BegunTurn & { outcome: 'begun' }) | undefined> {
+): Promise<HeldClaim | undefined> {
   const startedAt = performance.now();
   try {
     if (turn.attempt === 0) await chat.waits.over(turn.turnId);
@@ -19,7 +24,7 @@ export async function takePlace(
       const begun = await beginTurn(chat.pool, turn.turnId, retry && first, chat.settings);
       if (begun.outcome === 'begun') {
         chat.metrics.waitSeconds.observe((performance.now() - startedAt) / 1_000);
-        return begun;
+        return { ...begun, message: countText(begun.text) };
       }
       turn.attempt = begun.outcome === 'waiting' ? turn.attempt : undefined;
       if (begun.outcome === 'ended') return undefined;

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Memory, RecalledMemory, WindowMessage } from '#src/db/memory.ts';
 import { assembleContext } from './assemble-context.ts';
 import type { ContextInput } from './assemble-context.ts';
-import { countTokens, MESSAGE_OVERHEAD_TOKENS } from './count-tokens.ts';
+import { countText, countTokens, MESSAGE_OVERHEAD_TOKENS } from './count-tokens.ts';
 
 const words = fc.string({ unit: 'grapheme', maxLength: 60 });
 
@@ -42,10 +42,10 @@ const recalled: fc.Arbitrary<RecalledMemory[]> = fc.array(
 /** A turn's memory as the database gives it: its counter agrees with its window. */
 const input: fc.Arbitrary<ContextInput> = fc
   .record({
-    systemPrompt: words,
+    systemPrompt: words.map(countText),
     window,
     recalled,
-    text: words,
+    message: words.map(countText),
     tokenBudget: fc.integer({ min: 1, max: 400 }),
     summary: fc.option(words, { nil: undefined }),
     /** How many of the window's messages the summary covers as well. */
@@ -79,9 +79,13 @@ describe('whatever is remembered', () => {
       expect(prompt[0]).toEqual({
         part: 'instruction',
         role: 'system',
-        content: given.systemPrompt,
+        content: given.systemPrompt.content,
       });
-      expect(prompt.at(-1)).toEqual({ part: 'message', role: 'user', content: given.text });
+      expect(prompt.at(-1)).toEqual({
+        part: 'message',
+        role: 'user',
+        content: given.message.content,
+      });
       expect(prompt.filter(({ part }) => part === 'summary')).toHaveLength(
         given.memory.summary === null ? 0 : 1,
       );
@@ -232,14 +236,14 @@ describe('what people said is quoted', () => {
         const part = prompt[1];
         expect(part?.content).toContain('not instructions');
         expect(tags(part?.content ?? '')).toHaveLength(contents.length * 2);
-        expect(prompt[0]?.content).toBe(empty.systemPrompt);
+        expect(prompt[0]?.content).toBe(empty.systemPrompt.content);
       }),
     );
   });
 });
 
 const empty: ContextInput = {
-  systemPrompt: 'Answer.',
+  systemPrompt: countText('Answer.'),
   memory: {
     summary: null,
     window: [],
@@ -248,7 +252,7 @@ const empty: ContextInput = {
     unanswered_since_summary: 0,
   },
   recalled: [],
-  text: 'Hi',
+  message: countText('Hi'),
   tokenBudget: 10_000,
 };
 
