@@ -58,12 +58,19 @@ export interface ApiOptions {
   env?: Record<string, string>;
 }
 
-/** Serves the API in this process, on a free port. */
+/** A line of the log, as JSON has it. */
+export type LogLine = Record<string, unknown>;
+
+/** Serves the API in this process, on a free port. `log` gets its log's lines; without it there are none. */
 export async function startApi(
   options: ApiOptions,
+  log?: LogLine[],
 ): Promise<ApiClient & { close(): Promise<void> }> {
   const config = loadConfig(environmentOf(options));
-  const api = await serveApi(config, options.databaseUrl, createLogger('silent'));
+  const logger = createLogger(log === undefined ? 'silent' : 'info', {
+    write: (line) => log?.push(JSON.parse(line)),
+  });
+  const api = await serveApi(config, options.databaseUrl, logger);
   return { ...clientOf(api.url), close: api.close };
 }
 

@@ -75,7 +75,7 @@ export async function runCrashes(plan: CrashPlan): Promise<CrashRun> {
       // other backend lives to answer something: a turn that took five down would be given up.
       const livesOn = victim === 'backend' && killed % 2 === 0;
       const patience = Date.now() + (livesOn ? 10_000 : 1_500);
-      const sign = livesOn ? 'turn answered' : ' ready"';
+      const sign = livesOn ? '"finish_reason":' : ' ready"';
       await eventually(() => running[victim].output().includes(sign) || Date.now() > patience);
       await sleep(between(0, 600));
       await running[victim].crash();

@@ -56,12 +56,13 @@ test('one request id goes from the bot through the backend into the job', async 
   const sent = await eventually(() => find(bot, 'answer sent', { chat_id: String(person.id) }));
   const requestId = sent['request_id'];
   expect(requestId).toMatch(/^[0-9a-f-]{36}$/);
-  expect(find(stage.backend, 'request', { request_id: requestId })).toBeDefined();
-  const answered = find(stage.backend, 'turn answered', { request_id: requestId });
+  const answered = await eventually(() =>
+    find(stage.backend, 'request', { request_id: requestId, finish_reason: 'stop' }),
+  );
   const written = await eventually(() =>
     find(worker, 'summary written', { request_id: requestId }),
   );
-  expect(written['session_id']).toBe(answered?.['session_id']);
+  expect(written['session_id']).toBe(answered['session_id']);
 });
 
 type Line = Record<string, unknown>;

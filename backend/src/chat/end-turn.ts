@@ -6,7 +6,7 @@ import type { AppError } from '#src/errors.ts';
 import { asAppError } from '#src/errors.ts';
 import type { ContextLog } from '#src/memory/assemble-context.ts';
 import type { Chat } from './chat.ts';
-import { shuttingDown, stoppedByUser } from './running-turn.ts';
+import { findCaller, shuttingDown, stoppedByUser } from './running-turn.ts';
 import type { RunningTurn } from './running-turn.ts';
 
 /** Records why the turn has no reply. Returns the error for the callers. */
@@ -51,14 +51,14 @@ export async function giveUp(
  */
 export async function storeReply(
   chat: Chat,
-  { requestId }: RunningTurn,
+  running: RunningTurn,
   finished: FinishedTurn,
   log: ContextLog,
 ): Promise<string | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       const replyId = await finishTurn(chat.pool, finished, chat.settings);
-      if (replyId !== undefined) tellOf(chat, requestId, finished, log);
+      if (replyId !== undefined) tellOf(chat, running, finished, log);
       return replyId;
     } catch (error) {
       if (attempt === 3 || asAppError(error).code !== 'database_unavailable') throw error;
@@ -67,9 +67,10 @@ export async function storeReply(
   }
 }
 
+/** In the log the line of the caller's request tells it; where nobody waits, one of its own. */
 function tellOf(
   { logger, metrics }: Chat,
-  requestId: string | undefined,
+  running: RunningTurn,
   turn: FinishedTurn,
   log: ContextLog,
 ): void {
@@ -81,20 +82,22 @@ function tellOf(
   metrics.modelTokens.inc({ kind: 'completion' }, completionTokens);
   metrics.windowMessages.observe(log.window.messages);
   metrics.leftOutMessages.inc(log.left_out.messages);
-  logger.info(
-    {
-      request_id: requestId,
-      turn_id: turn.turnId,
-      session_id: turn.sessionId,
-      attempt: turn.attempt,
-      model: turn.model,
-      finish_reason: turn.finishReason,
-      latency_ms: turn.latencyMs,
-      prompt_tokens: promptTokens,
-      completion_tokens: completionTokens,
-      window_messages: log.window.messages,
-      left_out: log.left_out.messages,
-    },
-    'turn answered',
-  );
+  const facts = {
+    turn_id: turn.turnId,
+    session_id: turn.sessionId,
+    attempt: turn.attempt,
+    model: turn.model,
+    finish_reason: turn.finishReason,
+    latency_ms: turn.latencyMs,
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    window_messages: log.window.messages,
+    left_out: log.left_out.messages,
+  };
+  const caller = findCaller(running);
+  if (caller === undefined) {
+    logger.info({ request_id: running.requestId, ...facts }, 'turn answered');
+  } else {
+    caller.answered(facts);
+  }
 }

@@ -6,7 +6,7 @@ import { recallForTurn } from '#src/memory/recall/recall-for-turn.ts';
 import type { Chat } from './chat.ts';
 import { giveUp, storeReply } from './end-turn.ts';
 import { findRepeated, findServable, hasEnded, hashRequest, isListed } from './repeat-message.ts';
-import { claimLost, hasCaller, runTurn, shuttingDown } from './running-turn.ts';
+import { claimLost, findCaller, runTurn, shuttingDown } from './running-turn.ts';
 import type { Caller, Reply, RunningTurn } from './running-turn.ts';
 import { readReply, silence, storedReply } from './stored-reply.ts';
 import { takePlace, withoutClaim } from './take-place.ts';
@@ -156,7 +156,7 @@ export async function answerTurn(
     attempt: claim.attempt,
     reply: answer.text,
     tokens,
-    offerAfterSeconds: hasCaller(turn) ? CALLER_DELIVERS_WITHIN_SECONDS : 0,
+    offerAfterSeconds: findCaller(turn) === undefined ? 0 : CALLER_DELIVERS_WITHIN_SECONDS,
     model: answer.model,
     finishReason: answer.finishReason,
     promptTokens: answer.promptTokens,

@@ -8,9 +8,14 @@ export interface Caller {
   accepted: (turn: { turn_id: string; session_id: string; silent?: true }) => void;
   /** Where given, the answer is streamed: called with each piece of text. */
   delta?: (text: string) => void;
+  /** Called with what the log should tell of the turn, where it is answered while this caller waits. */
+  answered: (facts: TurnFacts) => void;
   /** Aborts when the caller hangs up. */
   signal: AbortSignal;
 }
+
+/** Ids, durations and counts; never text. */
+export type TurnFacts = Record<string, string | number | undefined>;
 
 interface AnyReply {
   session_id: string;
@@ -99,7 +104,7 @@ export async function runTurn(
   return await running.reply;
 }
 
-/** True while somebody still waits for this turn's reply. */
-export function hasCaller(turn: RunningTurn): boolean {
-  return [...turn.callers].some((caller) => !caller.signal.aborted);
+/** Somebody who still waits for this turn's reply. */
+export function findCaller(turn: RunningTurn): Caller | undefined {
+  return [...turn.callers].find((caller) => !caller.signal.aborted);
 }

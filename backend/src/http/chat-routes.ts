@@ -29,7 +29,8 @@ export function addChatRoutes(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
       return await streamReply(c, chat, message);
     }
     const reply = await handleMessage(chat, message, {
-      accepted: ({ turn_id }) => c.set('turnId', turn_id),
+      accepted: ({ turn_id }) => c.set('turn', { turn_id }),
+      answered: (turn) => c.set('turn', turn),
       signal: c.req.raw.signal,
     });
     return c.json(reply, 200);

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { TurnFacts } from '#src/chat/running-turn.ts';
 import type { Logger } from '#src/logger.ts';
 
 /** What a request carries through the handlers. */
@@ -12,7 +13,7 @@ export interface HttpEnv {
     problemCode?: string;
     /** The operator's id in the panel, where the request came with the panel's key. */
     operator?: string;
-    /** Ids for the request's log line. */
-    turnId?: string;
+    /** What the request's log line tells of its turn. */
+    turn?: TurnFacts;
   };
 }

@@ -24,7 +24,11 @@ export async function streamReply(
   let deltas: string[] = [];
   let wake = Promise.withResolvers<void>();
   const reply = handleMessage(chat, message, {
-    accepted: accepted.resolve,
+    accepted(turn) {
+      c.set('turn', { turn_id: turn.turn_id });
+      accepted.resolve(turn);
+    },
+    answered: (facts) => c.set('turn', facts),
     delta: (text) => {
       deltas.push(text);
       wake.resolve();
@@ -33,7 +37,6 @@ export async function streamReply(
   });
   const ended = reply.then(wakeUp, wakeUp);
   const turn = await Promise.race([accepted.promise, reply.then(() => accepted.promise)]);
-  c.set('turnId', turn.turn_id);
 
   function wakeUp(): 'ended' {
     wake.resolve();
