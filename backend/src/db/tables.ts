@@ -146,6 +146,19 @@ export interface Messages {
   tokens: number | null;
 }
 
+export interface MessageSweep {
+  /**
+   * transactions that had drawn an id and not ended then; it waits for them
+   */
+  drawn_by: Generated<string[]>;
+  /**
+   * how far this sweep goes: the last id that was drawn when it began
+   */
+  drawn_to: Generated<Int8>;
+  id: Generated<boolean>;
+  swept_to: Generated<Int8>;
+}
+
 export interface Rates {
   allowance: number;
   counted_at: Timestamp;
@@ -242,6 +255,7 @@ export interface DB {
   conversation_summaries: ConversationSummaries;
   deleted_vectors: DeletedVectors;
   embeddings: Embeddings;
+  message_sweep: MessageSweep;
   messages: Messages;
   rates: Rates;
   recall_postings: RecallPostings;

@@ -39,6 +39,14 @@ test('in PostgreSQL’s queue, without vectors: what is said is indexed within s
   await worker.close();
 });
 
+test('what was said while recall was off is found soon after it is turned on', async () => {
+  await world.tell('off', ['The spare bulb is in the attic']);
+  await world.sql.rows('delete from unentered_messages');
+  const worker = await startWorker({ SUMMARY_MODE: 'off' });
+  await isFound('off', 'Where is the spare bulb?', 'The spare bulb is in the attic', true);
+  await worker.close();
+});
+
 test('in PostgreSQL’s queue, with vectors: also what was indexed without them', async () => {
   const worker = await startWorker(world.env);
   await world.tell('sense', ['The beagle is asleep']);

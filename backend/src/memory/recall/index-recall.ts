@@ -1,17 +1,21 @@
 import type { Db } from '#src/db/connect.ts';
 import { indexMemories } from './index-memories.ts';
 import { indexVectors } from './index-vectors.ts';
+import { sweepMessages } from './sweep-messages.ts';
 import type { VectorIndex } from './vectors.ts';
 
 const LONGEST_REST_SECONDS = 60;
 
-/** Puts all that waits in the ledger into the index of words, batch after batch. */
+/**
+ * Puts all that waits in the ledger into the index of words, batch after batch; when that is done,
+ * what the ledger was not told of, page after page, so that nothing new waits long for old things.
+ */
 export async function indexAllWords(
   db: Db,
   options: { withVectors: boolean },
   stop: AbortSignal,
 ): Promise<void> {
-  while (!stop.aborted && (await indexMemories(db, options)) > 0);
+  while (!stop.aborted && ((await indexMemories(db, options)) > 0 || (await sweepMessages(db))));
 }
 
 /** Gives all that waits its vectors. A service that fails is left alone for a time that doubles. */
