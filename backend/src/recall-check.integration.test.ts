@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sweepMessages } from '#src/memory/recall/sweep-messages.ts';
 import { openVectorWorld, settle } from '#test/vector-world.ts';
 import type { VectorWorld } from '#test/vector-world.ts';
 
@@ -55,6 +56,18 @@ test('check tells what differs and changes nothing; reindex makes all anew', asy
   });
   expect(world.embeddings.texts).toEqual(expect.arrayContaining(['The car is blue']));
   expect((await run('recall-check')).stdout).toMatch(agrees);
+});
+
+test('what the ledger was never told of is counted, and indexed by reindex wherever the sweep is', async () => {
+  await world.tell('never', ['The attic is full']);
+  await world.sql.rows('delete from unentered_messages');
+  expect((await run('recall-check')).stdout).toContain('words: 1 memories wait');
+  while (await sweepMessages(world.db));
+  await world.sql.rows('delete from unentered_messages');
+  expect(await run('recall-reindex')).toMatchObject({ code: 0 });
+  expect(await world.found('never', 'What is full?', world.openSearch())).toEqual([
+    'The attic is full',
+  ]);
 });
 
 test('a service that is down is named, in one line', async () => {

@@ -1,13 +1,15 @@
 import { countWaiting } from './memory/recall/reindex.ts';
 import { openCollection } from './memory/recall/keep-collection.ts';
 import { countDifferences, reconcileVectors } from './memory/recall/reconcile-vectors.ts';
+import { countMissedMessages } from './memory/recall/sweep-messages.ts';
 import { progressBar } from './progress-bar.ts';
 import { runRecallCommand } from './recall-command.ts';
 
 /** `pnpm recall:check`: does what can be found agree with what was said? Changes nothing; ends with status 1 where it does not. */
 await runRecallCommand(async (db, vectors) => {
   const { words, lastId } = await countWaiting(db);
-  console.log(`words: ${words} memories wait for their index`);
+  const missed = await countMissedMessages(db);
+  console.log(`words: ${words + missed} memories wait for their index`);
   if (vectors === undefined) return;
   const own = await openCollection(vectors);
   const bar = progressBar('vectors');
