@@ -114,5 +114,11 @@ const undone = `
   union all
   select '', format('message %s has not entered the ledger', message_id) from unentered_messages
   union all
+  select s.chat_id, format('message %s is unknown to the ledger', m.id)
+    from messages m join chat_sessions s on s.id = m.session_id
+    where m.role in ('user', 'assistant')
+      and not exists (select from embeddings where message_id = m.id)
+      and not exists (select from unentered_messages where message_id = m.id)
+  union all
   select '', format('vector %s is to be deleted', embedding_id) from deleted_vectors
   order by 1, 2`;
