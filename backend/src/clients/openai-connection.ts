@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Agent, request } from 'undici';
+import { Pool } from 'undici';
 import type { Dispatcher } from 'undici';
 import type { ModelConfig } from '#src/config.ts';
 import type { AnswerRequest } from './openai-request.ts';
@@ -63,7 +63,9 @@ const passingStatuses = new Set([408, 409, 429]);
  * the openai client and fetch together cost more CPU than the rest of a turn.
  */
 export function openConnection(config: OpenAiConfig): Connection {
-  const pool = new Agent({
+  const url = new URL(`${config.baseUrl.replace(/\/$/, '')}/chat/completions`);
+  const path = url.pathname + url.search;
+  const pool = new Pool(url.origin, {
     keepAliveTimeout: 30_000,
     // Only our own deadline ends a call: it knows the reason.
     headersTimeout: 0,
@@ -71,7 +73,6 @@ export function openConnection(config: OpenAiConfig): Connection {
     // Over HTTP/2 an abort leaves the socket open; over HTTP/1.1 it closes it, which the provider notices.
     allowH2: false,
   });
-  const url = `${config.baseUrl.replace(/\/$/, '')}/chat/completions`;
   const headers = {
     'content-type': 'application/json',
     'user-agent': 'llm-bot-core',
@@ -81,7 +82,7 @@ export function openConnection(config: OpenAiConfig): Connection {
   async function askOnce(body: string, signal: AbortSignal): Promise<Outcome> {
     let response: Dispatcher.ResponseData;
     try {
-      response = await request(url, { method: 'POST', headers, body, signal, dispatcher: pool });
+      response = await pool.request({ method: 'POST', path, headers, body, signal });
     } catch (cause) {
       return { failure: new UnreachableError('no response', { cause }), isPassing: true };
     }

@@ -6,7 +6,7 @@ import type { FakeModel } from '#test/fake-model.ts';
 import type { ClosableModel, CompleteOptions, PromptMessage } from './model.ts';
 import type { OpenAiConfig } from './openai-connection.ts';
 import { createOpenAiModel } from './openai-model.ts';
-import { toRequest } from './openai-request.ts';
+import { requestsFor } from './openai-request.ts';
 
 const secret = 'the violet password of the harbour';
 const prompt: PromptMessage[] = [
@@ -113,10 +113,10 @@ test('sends the prompt with the leading system messages as one, and nothing abou
 });
 
 test('asks for the cost at OpenRouter only', () => {
-  expect(toRequest('https://openrouter.ai/api/v1', 'm', prompt, undefined).usage).toEqual({
+  expect(requestsFor('https://openrouter.ai/api/v1')('m', prompt, undefined).usage).toEqual({
     include: true,
   });
-  expect(toRequest('http://127.0.0.1:11434/v1', 'm', prompt, undefined)).not.toHaveProperty(
+  expect(requestsFor('http://127.0.0.1:11434/v1')('m', prompt, undefined)).not.toHaveProperty(
     'usage',
   );
 });

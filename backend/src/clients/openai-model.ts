@@ -5,7 +5,14 @@ import { readAnswer, streamAnswer } from './openai-answer.ts';
 import { openConnection } from './openai-connection.ts';
 import type { Connection, OpenAiConfig } from './openai-connection.ts';
 import { describeFailure, describeTimeout, joinFailures } from './openai-failure.ts';
-import { toRequest } from './openai-request.ts';
+import { requestsFor } from './openai-request.ts';
+import type { ToRequest } from './openai-request.ts';
+
+interface Provider {
+  config: OpenAiConfig;
+  connection: Connection;
+  toRequest: ToRequest;
+}
 
 /**
  * A model behind any OpenAI-compatible server. Its models are tried in order, each with its retries,
@@ -13,26 +20,27 @@ import { toRequest } from './openai-request.ts';
  */
 export function createOpenAiModel(config: OpenAiConfig): ClosableModel {
   const connection = openConnection(config);
+  const provider = { config, connection, toRequest: requestsFor(config.baseUrl) };
   return {
     name: config.models[0],
-    complete: (prompt, options) => completeWithFallbacks(connection, config, prompt, options),
+    complete: (prompt, options) => completeWithFallbacks(provider, prompt, options),
     close: connection.close,
   };
 }
 
 async function completeWithFallbacks(
-  connection: Connection,
-  config: OpenAiConfig,
+  provider: Provider,
   prompt: PromptMessage[],
   options: CompleteOptions,
 ): Promise<Completion> {
+  const { config } = provider;
   const end = performance.now() + config.timeoutMs;
   const failures: AppError[] = [];
   for (const [index, model] of config.models.entries()) {
     // An equal share of the time left, so that a model that hangs leaves time for its fallbacks.
     const now = performance.now();
     const shareEnd = now + (end - now) / (config.models.length - index);
-    const outcome = await attempt(connection, config, prompt, options, { model, shareEnd, end });
+    const outcome = await attempt(provider, prompt, options, { model, shareEnd, end });
     if ('completion' in outcome) return outcome.completion;
     failures.push(outcome.failure);
     if (outcome.started) break;
@@ -45,8 +53,7 @@ type Outcome = { completion: Completion } | { failure: AppError; started: boolea
 
 /** One model with its retries, until `shareEnd`, or until `end` from the first delta on. Rejects only with the caller's abort. */
 async function attempt(
-  connection: Connection,
-  config: OpenAiConfig,
+  { config, connection, toRequest }: Provider,
   prompt: PromptMessage[],
   { signal, onDelta, maxTokens }: CompleteOptions,
   { model, shareEnd, end }: { model: string; shareEnd: number; end: number },
@@ -54,7 +61,7 @@ async function attempt(
   signal.throwIfAborted();
   const deadline = startDeadline(shareEnd, signal);
   const limits = { signal: deadline.signal, deadline: shareEnd };
-  const request = toRequest(config.baseUrl, model, prompt, maxTokens);
+  const request = toRequest(model, prompt, maxTokens);
   let started = false;
   const emit = (text: string) => {
     if (!started) deadline.extendTo(end);

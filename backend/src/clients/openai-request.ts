@@ -13,21 +13,24 @@ export interface AnswerRequest {
   stream_options?: { include_usage: true };
 }
 
-/** The body of the request, without what only a stream needs. */
-export function toRequest(
-  baseUrl: string,
+/** The body of a request, without what only a stream needs. */
+export type ToRequest = (
   model: string,
   prompt: PromptMessage[],
-  maxTokens?: number,
-): AnswerRequest {
+  maxTokens: number | undefined,
+) => AnswerRequest;
+
+/** As the server at `baseUrl` wants its requests. */
+export function requestsFor(baseUrl: string): ToRequest {
   // OpenAI's newer models refuse the name that every other server knows.
   const limit = isOpenAi(baseUrl) ? 'max_completion_tokens' : 'max_tokens';
-  return {
+  const extra = isOpenRouter(baseUrl) ? { usage: { include: true as const } } : {};
+  return (model, prompt, maxTokens) => ({
     model,
     messages: toMessages(prompt),
     ...(maxTokens === undefined ? {} : { [limit]: maxTokens }),
-    ...(isOpenRouter(baseUrl) ? { usage: { include: true as const } } : {}),
-  };
+    ...extra,
+  });
 }
 
 /**
