@@ -13,7 +13,7 @@ const counted = new Proxy(query, {
   apply(target, client, args: unknown[]) {
     const [statement] = args;
     const isPrepared = typeof statement === 'object' && statement !== null && 'name' in statement;
-    counts[isPrepared && String(statement.name).endsWith('_turn') ? 'turn' : 'other'] += 1;
+    counts[isPrepared && /_turns?$/.test(String(statement.name)) ? 'turn' : 'other'] += 1;
     return Reflect.apply(target, client, args);
   },
 });

@@ -1,5 +1,5 @@
 import type { Connection } from '#src/db/connect.ts';
-import { finishTurn, openTurn } from '#src/db/turn-statements.ts';
+import { createTurnStatements } from '#src/db/turn-statements.ts';
 import type { TurnLimits } from '#src/db/turn-statements.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
 import { countText, countTokens } from '#src/memory/count-tokens.ts';
@@ -18,24 +18,21 @@ export function createStatementsTurn({ pool, close }: Connection, recall: boolea
     fixedTokens: 0,
     recall: recall ? { scope: 'chat', limit: 8 } : undefined,
   };
+  const statements = createTurnStatements(pool, limits);
   const systemPrompt = countText('You are a helpful assistant.');
   return {
     async make(chatId, n) {
       const message = countText(sentence(n));
-      const opened = await openTurn(
-        pool,
-        {
-          chatId,
-          userId: chatId,
-          channel: 'bench',
-          clientMessageId: `m-${n}`,
-          requestHash: Buffer.alloc(32, n),
-          text: message.content,
-          tokens: message.tokens,
-          listed: false,
-        },
-        limits,
-      );
+      const opened = await statements.open({
+        chatId,
+        userId: chatId,
+        channel: 'bench',
+        clientMessageId: `m-${n}`,
+        requestHash: Buffer.alloc(32, n),
+        text: message.content,
+        tokens: message.tokens,
+        listed: false,
+      });
       if (opened.outcome !== 'begun') throw new Error(`the turn is ${opened.outcome}`);
       const { memory } = opened;
       const { log } = assembleContext({
@@ -46,26 +43,22 @@ export function createStatementsTurn({ pool, close }: Connection, recall: boolea
         tokenBudget: limits.contextTokenBudget,
       });
       const reply = sentence(1_000_000 + (n % 2_000));
-      await finishTurn(
-        pool,
-        {
-          turnId: opened.turn_id,
-          sessionId: opened.session_id,
-          attempt: opened.attempt,
-          reply,
-          tokens: countTokens(reply),
-          offerAfterSeconds: 60,
-          model: 'bench',
-          finishReason: 'stop',
-          promptTokens: 300,
-          completionTokens: 20,
-          costUsd: undefined,
-          latencyMs: 1,
-          context: log,
-          spentTokens: 320,
-        },
-        limits,
-      );
+      await statements.finish({
+        turnId: opened.turn_id,
+        sessionId: opened.session_id,
+        attempt: opened.attempt,
+        reply,
+        tokens: countTokens(reply),
+        offerAfterSeconds: 60,
+        model: 'bench',
+        finishReason: 'stop',
+        promptTokens: 300,
+        completionTokens: 20,
+        costUsd: undefined,
+        latencyMs: 1,
+        context: log,
+        spentTokens: 320,
+      });
     },
     close,
   };

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { createAdmission } from './chat/admission.ts';
-import type { Chat } from './chat/chat.ts';
+import type { Chat, ChatSettings } from './chat/chat.ts';
 import { showMetrics } from './chat/show-metrics.ts';
 import { drainTurns, startTurnKeeper } from './chat/turn-keeper.ts';
 import { createTurnWaits } from './chat/turn-waits.ts';
@@ -9,6 +9,7 @@ import { createModel } from './clients/create-model.ts';
 import type { Config } from './config.ts';
 import { connect } from './db/connect.ts';
 import { migrateToLatest } from './db/migrate.ts';
+import { createTurnStatements } from './db/turn-statements.ts';
 import { createApp } from './http/app.ts';
 import { createHttpServer, listen } from './http/server.ts';
 import type { Logger } from './logger.ts';
@@ -55,24 +56,26 @@ export async function serveApi(
   const vectors = openVectorSearch(config, db, logger);
   const { recall } = config.chat;
   const systemPrompt = countText(config.chat.systemPrompt);
+  const settings: ChatSettings = {
+    ...config.chat,
+    systemPrompt,
+    recall: vectors && recall ? { ...recall, limit: recall.limit * FUSED_FROM } : recall,
+    summaryThreshold: config.summaries.threshold,
+    fixedTokens:
+      systemPrompt.tokens +
+      (config.chat.maxReplyTokens ?? 0) +
+      (vectors ? Math.ceil(config.chat.contextTokenBudget * RECALLED_SHARE) : 0) +
+      3 * MESSAGE_OVERHEAD_TOKENS,
+  };
   const chat: Chat = {
     db,
     pool,
+    statements: createTurnStatements(pool, settings),
     model,
     logger,
     metrics: createTurnMetrics(registry),
     admission: createAdmission(config.chat.maxConcurrentTurns),
-    settings: {
-      ...config.chat,
-      systemPrompt,
-      recall: vectors && recall ? { ...recall, limit: recall.limit * FUSED_FROM } : recall,
-      summaryThreshold: config.summaries.threshold,
-      fixedTokens:
-        systemPrompt.tokens +
-        (config.chat.maxReplyTokens ?? 0) +
-        (vectors ? Math.ceil(config.chat.contextTokenBudget * RECALLED_SHARE) : 0) +
-        3 * MESSAGE_OVERHEAD_TOKENS,
-    },
+    settings,
     summaries,
     vectors,
     running: new Map(),

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { Model } from '#src/clients/model.ts';
 import type { Db } from '#src/db/connect.ts';
-import type { TurnLimits } from '#src/db/turn-statements.ts';
+import type { TurnLimits, TurnStatements } from '#src/db/turn-statements.ts';
 import type { Logger } from '#src/logger.ts';
 import type { CountedText } from '#src/memory/count-tokens.ts';
 import type { VectorSearch } from '#src/memory/recall/vector-search.ts';
@@ -25,6 +25,7 @@ export interface ChatSettings extends TurnLimits {
 export interface Chat {
   db: Db;
   pool: Pool;
+  statements: TurnStatements;
   model: Model;
   logger: Logger;
   metrics: TurnMetrics;

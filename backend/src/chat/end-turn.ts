@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { finishTurn } from '#src/db/turn-statements.ts';
 import type { Claim, FinishedTurn } from '#src/db/turn-statements.ts';
 import { endTurn, releaseLeases } from '#src/db/turns.ts';
 import type { AppError } from '#src/errors.ts';
@@ -57,7 +56,7 @@ export async function storeReply(
 ): Promise<string | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const replyId = await finishTurn(chat.pool, finished, chat.settings);
+      const replyId = await chat.statements.finish(finished);
       if (replyId !== undefined) tellOf(chat, running, finished, log);
       return replyId;
     } catch (error) {

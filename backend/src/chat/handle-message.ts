@@ -1,4 +1,3 @@
-import { openTurn } from '#src/db/turn-statements.ts';
 import { AppError, asAppError } from '#src/errors.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
 import { countText, countTokens } from '#src/memory/count-tokens.ts';
@@ -59,17 +58,13 @@ export async function handleMessage(
 async function takeMessage(chat: Chat, message: IncomingMessage, caller: Caller): Promise<Reply> {
   if (chat.closing.signal.aborted) throw shuttingDown;
   const text = countText(message.text);
-  const opened = await openTurn(
-    chat.pool,
-    {
-      ...message,
-      clientMessageId: message.messageId,
-      requestHash: message.messageId === undefined ? undefined : hashRequest(message),
-      tokens: text.tokens,
-      listed: isListed(chat.settings, message),
-    },
-    chat.settings,
-  );
+  const opened = await chat.statements.open({
+    ...message,
+    clientMessageId: message.messageId,
+    requestHash: message.messageId === undefined ? undefined : hashRequest(message),
+    tokens: text.tokens,
+    listed: isListed(chat.settings, message),
+  });
   if (opened.outcome === 'refused') throw refused(opened.pairing_code);
   if (opened.outcome === 'known') {
     return await repeatTurn(chat, message, opened.turn_id, caller);

@@ -1,4 +1,3 @@
-import { beginTurn } from '#src/db/turn-statements.ts';
 import type { Claim } from '#src/db/turn-statements.ts';
 import { releaseLeases } from '#src/db/turns.ts';
 import { countText } from '#src/memory/count-tokens.ts';
@@ -21,7 +20,7 @@ export async function takePlace(
     if (turn.attempt === 0) await chat.waits.over(turn.turnId);
     for (let first = true; ; first = false) {
       if (chat.closing.signal.aborted) throw shuttingDown;
-      const begun = await beginTurn(chat.pool, turn.turnId, retry && first, chat.settings);
+      const begun = await chat.statements.begin(turn.turnId, retry && first);
       if (begun.outcome === 'begun') {
         chat.metrics.waitSeconds.observe((performance.now() - startedAt) / 1_000);
         return { ...begun, message: countText(begun.text) };

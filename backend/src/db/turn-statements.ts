@@ -1,6 +1,7 @@
 import { DatabaseError } from 'pg';
 import type { Pool } from 'pg';
 import { AppError } from '#src/errors.ts';
+import { createBatcher } from './batcher.ts';
 import type { Memory, RecallScope } from './memory.ts';
 
 /**
@@ -98,103 +99,116 @@ export interface FinishedTurn {
   spentTokens: number;
 }
 
-/**
- * The turn's first round trip: stores the message and, where its place has come, reads the memory.
- * Rejects with `rate_limited` or `budget_exhausted`; then nothing was stored.
- */
-export async function openTurn(pool: Pool, turn: NewTurn, limits: TurnLimits): Promise<OpenedTurn> {
-  const statement = {
-    name: 'open_turn',
-    text: 'select open_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) as turn',
-    values: [
-      turn.chatId,
-      turn.userId,
-      turn.channel,
-      turn.clientMessageId,
-      turn.requestHash,
-      turn.text,
-      turn.tokens,
-      lease,
-      limits.shortHistoryLimit,
-      limits.contextTokenBudget,
-      limitsAsJson(limits, turn.listed),
-      recallAsJson(limits),
-    ],
+/** The statements of a process's turns. */
+export interface TurnStatements {
+  /**
+   * The turn's first round trip: stores the message and, where its place has come, reads the memory.
+   * Rejects with `rate_limited` or `budget_exhausted`; then nothing was stored.
+   */
+  open: (turn: NewTurn) => Promise<OpenedTurn>;
+  /** Claims a turn that waited or lost its process; with `retry` also one that failed. */
+  begin: (turnId: string, retry: boolean) => Promise<BegunTurn>;
+  /** The turn's second round trip. Returns the reply's message id; undefined where the claim was lost. */
+  finish: (turn: FinishedTurn) => Promise<string | undefined>;
+}
+
+/** Turns that are opened at the same moment go out together, and so do those that are finished. */
+export function createTurnStatements(pool: Pool, limits: TurnLimits): TurnStatements {
+  const call = <Result>(name: string, values: unknown[]) =>
+    callFunction<Result>(pool, name, values);
+  const open = createBatcher<NewTurn, OpenedTurn>({
+    one: (turn) => call('open_turn', toOpen(turn, limits)),
+    many: (turns) =>
+      call('open_turns', [JSON.stringify(turns.map((turn) => toOpen(turn, limits)))]),
+    isUndone,
+  });
+  const finish = createBatcher<FinishedTurn, string | null>({
+    one: (turn) => call('finish_turn', toFinish(turn, limits)),
+    many: (turns) =>
+      call('finish_turns', [JSON.stringify(turns.map((turn) => toFinish(turn, limits)))]),
+    isUndone,
+  });
+  return {
+    open: (turn) =>
+      open(turn).catch((error: unknown) => {
+        throw asRefusal(error) ?? error;
+      }),
+    begin: (turnId, retry) => call('begin_turn', [turnId, retry, ...toRead(limits, true)]),
+    finish: async (turn) => (await finish(turn)) ?? undefined,
   };
-  try {
-    const { rows } = await pool.query<{ turn: OpenedTurn }>(statement);
-    return onlyRow(rows).turn;
-  } catch (error) {
-    throw asRefusal(error) ?? error;
-  }
 }
 
-/** Claims a turn that waited or lost its process; with `retry` also one that failed. */
-export async function beginTurn(
-  pool: Pool,
-  turnId: string,
-  retry: boolean,
-  limits: TurnLimits,
-): Promise<BegunTurn> {
-  const { rows } = await pool.query<{ turn: BegunTurn }>({
-    name: 'begin_turn',
-    text: 'select begin_turn($1, $2, $3, $4, $5, $6, $7) as turn',
-    values: [
-      turnId,
-      retry,
-      lease,
-      limits.shortHistoryLimit,
-      limits.contextTokenBudget,
-      limitsAsJson(limits, true),
-      recallAsJson(limits),
-    ],
-  });
-  return onlyRow(rows).turn;
+/** Prepared under its name: a connection parses it once. */
+async function callFunction<Result>(pool: Pool, name: string, values: unknown[]): Promise<Result> {
+  const places = values.map((_, index) => `$${index + 1}`).join(', ');
+  const text = `select ${name}(${places}) as result`;
+  const { rows } = await pool.query<{ result: Result }>({ name, text, values });
+  const [row] = rows;
+  if (row === undefined) throw new Error(`${name} returned no row`);
+  return row.result;
 }
 
-/** The turn's second round trip. Returns the reply's message id; undefined where the claim was lost. */
-export async function finishTurn(
-  pool: Pool,
-  turn: FinishedTurn,
-  limits: TurnLimits,
-): Promise<string | undefined> {
-  const { rows } = await pool.query<{ id: string | null }>({
-    name: 'finish_turn',
-    text: 'select finish_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) as id',
-    values: [
-      turn.turnId,
-      turn.sessionId,
-      turn.attempt,
-      turn.reply,
-      turn.tokens,
-      `${turn.offerAfterSeconds} seconds`,
-      turn.model,
-      turn.finishReason,
-      turn.promptTokens,
-      turn.completionTokens,
-      turn.costUsd,
-      turn.latencyMs,
-      JSON.stringify(turn.context),
-      turn.spentTokens,
-      limitsAsJson(limits, true),
-    ],
-  });
-  return onlyRow(rows).id ?? undefined;
+/** A failure of the connection leaves open whether the batch was stored; an error of the server does not. */
+function isUndone(error: unknown): boolean {
+  return error instanceof DatabaseError && error.severity === 'ERROR';
 }
 
-function limitsAsJson(limits: TurnLimits, listed: boolean): string {
-  return JSON.stringify({
+/** In the order of open_turn's parameters, as JSON has them too. */
+function toOpen(turn: NewTurn, limits: TurnLimits): unknown[] {
+  return [
+    turn.chatId,
+    turn.userId,
+    turn.channel,
+    turn.clientMessageId,
+    turn.requestHash && `\\x${turn.requestHash.toString('hex')}`,
+    turn.text,
+    turn.tokens,
+    ...toRead(limits, turn.listed),
+  ];
+}
+
+/** What open_turn and begin_turn have in common. */
+function toRead(limits: TurnLimits, listed: boolean): unknown[] {
+  return [
+    lease,
+    limits.shortHistoryLimit,
+    limits.contextTokenBudget,
+    toLimits(limits, listed),
+    limits.recall,
+  ];
+}
+
+/** In the order of finish_turn's parameters. */
+function toFinish(turn: FinishedTurn, limits: TurnLimits): unknown[] {
+  return [
+    turn.turnId,
+    turn.sessionId,
+    turn.attempt,
+    turn.reply,
+    turn.tokens,
+    `${turn.offerAfterSeconds} seconds`,
+    turn.model,
+    turn.finishReason,
+    turn.promptTokens,
+    turn.completionTokens,
+    turn.costUsd,
+    turn.latencyMs,
+    turn.context,
+    turn.spentTokens,
+    toLimits(limits, true),
+  ];
+}
+
+function toLimits(limits: TurnLimits, listed: boolean): object {
+  return {
     access: limits.access,
     listed,
     rate: limits.ratePerMinute,
     chat_rate: limits.chatRatePerMinute,
     budget: limits.dailyTokenBudget,
     fixed_tokens: limits.fixedTokens,
-  });
-}
-
-function recallAsJson({ recall }: TurnLimits): string | undefined {
-  return recall && JSON.stringify({ scope: recall.scope, limit: recall.limit });
+    recall: limits.recall !== undefined,
+  };
 }
 
 /** open_turn raises its refusals, so that nothing of the turn remains. */
@@ -218,10 +232,4 @@ export function budgetExhausted(): AppError {
 function secondsUntilTomorrow(): number {
   const day = 24 * 60 * 60;
   return Math.ceil(day - ((Date.now() / 1_000) % day));
-}
-
-function onlyRow<Row>(rows: Row[]): Row {
-  const [row] = rows;
-  if (row === undefined) throw new Error('a turn statement returned no row');
-  return row;
 }

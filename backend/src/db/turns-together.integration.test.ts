@@ -1,0 +1,110 @@
+import { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { openSql, startApi } from '#test/api.ts';
+import type { ApiClient, Sql } from '#test/api.ts';
+import { createTestDatabase } from '#test/database.ts';
+import { startFakeModel } from '#test/fake-model.ts';
+import type { FakeModel } from '#test/fake-model.ts';
+
+let model: FakeModel;
+let databaseUrl: string;
+let sql: Sql;
+let api: (ApiClient & { close(): Promise<void> }) | undefined;
+
+// Counted where every statement passes: at the driver.
+const query = vi.spyOn(Client.prototype, 'query');
+
+beforeAll(async () => {
+  model = await startFakeModel();
+});
+
+beforeEach(async () => {
+  ({ url: databaseUrl } = await createTestDatabase());
+  sql = openSql(databaseUrl);
+});
+
+afterEach(async () => {
+  await api?.close();
+  await sql.close();
+});
+
+afterAll(async () => {
+  query.mockRestore();
+  await model.close();
+});
+
+async function serve(env: Record<string, string> = {}): Promise<ApiClient> {
+  api = await startApi({ databaseUrl, modelUrl: model.url, env });
+  return api;
+}
+
+const names = (prefix: string, count: number) =>
+  Array.from({ length: count }, (_, n) => `${prefix} ${n}`);
+
+test('turns at the same moment share their statements, and each chat gets its own reply', async () => {
+  const client = await serve();
+  query.mockClear();
+  const chats = names('chat', 40);
+  const say = (chatId: string) => client.handle({ chat_id: chatId, text: `I am ${chatId}` });
+  const answers = await Promise.all(chats.map(say));
+  expect(answers.map(({ body }) => body.text)).toEqual(chats.map((chat) => `echo: I am ${chat}`));
+  expect(countOf('open_turns')).toBeGreaterThan(0);
+  expect(countOf('finish_turns')).toBeGreaterThan(0);
+  expect(countOf(/^(open|finish)_turns?$/)).toBeLessThan(40);
+  const stored = await sql.rows(
+    `select s.chat_id, array_agg(m.content order by m.id) as said, s.messages_since_summary as count
+      from chat_sessions s join messages m on m.session_id = s.id group by s.id`,
+  );
+  expect(stored).toHaveLength(40);
+  for (const chat of chats) {
+    const said = [`I am ${chat}`, `echo: I am ${chat}`];
+    expect(stored).toContainEqual({ chat_id: chat, said, count: 2 });
+  }
+});
+
+test.each([
+  ['its lock', `select lock_chat('held')`],
+  ['its row', `select from chat_sessions where chat_id = 'held' for update`],
+])('a chat of which somebody holds %s keeps no other waiting', async (_, lock) => {
+  const client = await serve();
+  await client.handle({ chat_id: 'held', text: 'Hello' });
+  const holder = new Client({ connectionString: databaseUrl });
+  await holder.connect();
+  await holder.query('begin');
+  await holder.query(lock);
+
+  const say = (chatId: string) => client.handle({ chat_id: chatId, text: 'Are you there?' });
+  let isHeld = true;
+  const held = Promise.all([say('held'), say('held')]).finally(() => (isHeld = false));
+  const others = await Promise.all(names('other', 12).map(say));
+  expect(others.map(({ status }) => status)).toEqual(others.map(() => 200));
+  expect(isHeld).toBe(true);
+
+  await holder.query('commit');
+  await holder.end();
+  expect((await held).map(({ status }) => status)).toEqual([200, 200]);
+});
+
+test('who is refused takes nobody along', async () => {
+  const client = await serve({ RATE_LIMIT_PER_MINUTE: '1' });
+  const say = (user: string, number: number) =>
+    client.handle({ chat_id: user, user_id: user, text: 'Hello', message_id: `m-${number}` });
+  await say('flood', 0);
+  query.mockClear();
+  const [flood, ...others] = await Promise.all([
+    ...[say('flood', 1)],
+    ...names('user', 12).map((user) => say(user, 1)),
+    ...[say('flood', 2)],
+  ]);
+  expect(countOf('open_turns')).toBeGreaterThan(0);
+  expect(flood?.status).toBe(429);
+  expect(others.map(({ status }) => status)).toEqual([...names('user', 12).map(() => 200), 429]);
+  expect(await sql.rows(`select from turns where user_id = 'flood'`)).toHaveLength(1);
+});
+
+function countOf(name: string | RegExp): number {
+  const sent = query.mock.calls.map(([statement]: unknown[]) =>
+    String(Object(statement).name ?? ''),
+  );
+  return sent.filter((each) => (typeof name === 'string' ? each === name : name.test(each))).length;
+}
