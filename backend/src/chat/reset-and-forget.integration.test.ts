@@ -14,11 +14,7 @@ beforeAll(async () => {
   const { url: databaseUrl } = await createTestDatabase();
   model = await startFakeModel();
   sql = openSql(databaseUrl);
-  api = await startApi({
-    databaseUrl,
-    modelUrl: model.url,
-    env: { RAG_ENABLED: 'false' },
-  });
+  api = await startApi({ databaseUrl, modelUrl: model.url });
 });
 
 beforeEach(() => {
