@@ -2,10 +2,11 @@ import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { connect } from '#src/db/connect.ts';
 import type { Connection } from '#src/db/connect.ts';
-import { openSql } from '#test/api.ts';
+import { openSql, startApi } from '#test/api.ts';
 import type { Sql } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
+import { startFakeModel } from '#test/fake-model.ts';
 import { indexAllWords } from './index-recall.ts';
 import { countMissedMessages, sweepMessages } from './sweep-messages.ts';
 
@@ -235,4 +236,25 @@ test('new messages wait behind one page at most', async () => {
     await index();
     expect(await ledger()).toHaveLength(2_500);
   });
+});
+
+test('what is said while recall is off leaves nothing, and is found once it is on', async () => {
+  const { url: databaseUrl } = await createTestDatabase();
+  const rows = openSql(databaseUrl);
+  const model = await startFakeModel();
+  const api = await startApi({ databaseUrl, modelUrl: model.url, env: { RAG_ENABLED: 'false' } });
+  await api.handle({ chat_id: 'deaf', text: 'We got a beagle' });
+  expect(await rows.rows('select from messages')).toHaveLength(2);
+  expect(await rows.rows('select from unentered_messages')).toEqual([]);
+  await api.close();
+  await model.close();
+
+  const { db, close } = connect(databaseUrl, { max: 2 });
+  await indexAllWords(db, { withVectors: false }, new AbortController().signal);
+  const found = await rows.rows(
+    `select content from embeddings where terms is not null order by id`,
+  );
+  expect(found).toEqual([{ content: 'We got a beagle' }, { content: 'echo: We got a beagle' }]);
+  await close();
+  await rows.close();
 });
