@@ -81,7 +81,7 @@ export function createTurnMetrics(registry: Registry) {
     }),
     databaseWaiting: new Gauge({
       name: 'llmbot_database_waiting_statements',
-      help: 'Statements that wait for a connection of this process.',
+      help: 'Statements of this process that wait for a connection, and turns for their statement.',
       registers,
     }),
     summariesWaiting: new Gauge({

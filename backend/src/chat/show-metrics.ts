@@ -6,7 +6,7 @@ import { answered } from './check-health.ts';
 
 /** All metrics of the process, with its gauges as they stand now; NaN is what could not be counted in time. */
 export async function showMetrics(chat: Chat, registry: Registry): Promise<string> {
-  const { metrics, pool, settings } = chat;
+  const { metrics, pool, settings, statements } = chat;
   const [summaries, index] = await Promise.all([
     answered(countSummaryWork(chat.db, settings.summaryThreshold)),
     settings.recall && answered(countPendingMemories(chat.db, chat.vectors !== undefined)),
@@ -25,6 +25,6 @@ export async function showMetrics(chat: Chat, registry: Registry): Promise<strin
   metrics.runningTurns.set({ state: 'waiting' }, turns.length - answering);
   metrics.databaseConnections.set({ state: 'idle' }, pool.idleCount);
   metrics.databaseConnections.set({ state: 'busy' }, pool.totalCount - pool.idleCount);
-  metrics.databaseWaiting.set(pool.waitingCount);
+  metrics.databaseWaiting.set(pool.waitingCount + statements.countWaiting());
   return await registry.metrics();
 }

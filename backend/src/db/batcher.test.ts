@@ -8,6 +8,7 @@ interface Call {
 }
 
 let calls: Call[];
+let countWaiting: () => number;
 const undone = new Error('rolled back');
 
 beforeEach(() => {
@@ -30,8 +31,10 @@ test('what comes meanwhile goes out together, and each gets its own answer', asy
   const send = openBatcher();
   const answers = Promise.all(['a', 'b', 'c', 'd'].map(send));
   expect(sent()).toEqual([['a']]);
+  expect(countWaiting()).toBe(3);
   calls[0]?.succeed();
   await vi.waitFor(() => expect(sent()).toEqual([['a'], ['b', 'c', 'd']]));
+  expect(countWaiting()).toBe(0);
   calls[1]?.succeed();
   await expect(answers).resolves.toEqual(['A', 'B', 'C', 'D']);
   const next = send('e');
@@ -99,9 +102,11 @@ function openBatcher(): (input: string) => Promise<string> {
       const succeed = () => resolve(inputs.map((input) => input.toUpperCase()));
       calls.push({ inputs, succeed, fail: reject });
     });
-  return createBatcher({
+  const batcher = createBatcher({
     one: async (input: string) => (await many([input]))[0] ?? '',
     many,
     isUndone: (error) => error === undone,
   });
+  countWaiting = batcher.countWaiting;
+  return batcher.send;
 }

@@ -11,6 +11,12 @@ export interface Batchable<Input, Output> {
   isUndone: (error: unknown) => boolean;
 }
 
+export interface Batcher<Input, Output> {
+  send: (input: Input) => Promise<Output>;
+  /** Inputs that have not gone out yet. */
+  countWaiting: () => number;
+}
+
 /**
  * Natural batching. An input that finds no statement under way goes out alone and at once. What
  * comes meanwhile waits for its end, and goes out together as one statement and one commit. Where
@@ -20,7 +26,7 @@ export function createBatcher<Input, Output>({
   one,
   many,
   isUndone,
-}: Batchable<Input, Output>): (input: Input) => Promise<Output> {
+}: Batchable<Input, Output>): Batcher<Input, Output> {
   const waiting: Entry<Input, Output>[] = [];
   let isBusy = false;
 
@@ -59,11 +65,14 @@ export function createBatcher<Input, Output>({
     void (entries.length === 1 ? sendEach(entries) : sendTogether(entries)).then(goOn);
   }
 
-  return (input) =>
-    new Promise((resolve, reject) => {
-      waiting.push({ input, resolve, reject });
-      if (!isBusy) sendNext();
-    });
+  return {
+    send: (input) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ input, resolve, reject });
+        if (!isBusy) sendNext();
+      }),
+    countWaiting: () => waiting.length,
+  };
 }
 
 interface Entry<Input, Output> {

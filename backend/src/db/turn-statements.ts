@@ -110,6 +110,8 @@ export interface TurnStatements {
   begin: (turnId: string, retry: boolean) => Promise<BegunTurn>;
   /** The turn's second round trip. Returns the reply's message id; undefined where the claim was lost. */
   finish: (turn: FinishedTurn) => Promise<string | undefined>;
+  /** Turns that wait to be opened or finished. */
+  countWaiting: () => number;
 }
 
 /** Turns that are opened at the same moment go out together, and so do those that are finished. */
@@ -130,11 +132,12 @@ export function createTurnStatements(pool: Pool, limits: TurnLimits): TurnStatem
   });
   return {
     open: (turn) =>
-      open(turn).catch((error: unknown) => {
+      open.send(turn).catch((error: unknown) => {
         throw asRefusal(error) ?? error;
       }),
     begin: (turnId, retry) => call('begin_turn', [turnId, retry, ...toRead(limits, true)]),
-    finish: async (turn) => (await finish(turn)) ?? undefined,
+    finish: async (turn) => (await finish.send(turn)) ?? undefined,
+    countWaiting: () => open.countWaiting() + finish.countWaiting(),
   };
 }
 
