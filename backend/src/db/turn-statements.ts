@@ -2,6 +2,7 @@ import { DatabaseError } from 'pg';
 import type { Pool } from 'pg';
 import { AppError } from '#src/errors.ts';
 import { createBatcher } from './batcher.ts';
+import type { Batchable } from './batcher.ts';
 import type { Memory, RecallScope } from './memory.ts';
 
 /**
@@ -118,12 +119,17 @@ export interface TurnStatements {
 export function createTurnStatements(pool: Pool, limits: TurnLimits): TurnStatements {
   const call = <Result>(name: string, values: unknown[]) =>
     callFunction<Result>(pool, name, values);
-  const open = createBatcher<NewTurn, OpenedTurn>({
+  const opening: Batchable<NewTurn, OpenedTurn> = {
     one: (turn) => call('open_turn', toOpen(turn, limits)),
     many: (turns) =>
       call('open_turns', [JSON.stringify(turns.map((turn) => toOpen(turn, limits)))]),
     isUndone,
-  });
+  };
+  // A search takes longer than what turns would share; side by side they are sooner done.
+  const open =
+    limits.recall === undefined
+      ? createBatcher(opening)
+      : { send: opening.one, countWaiting: () => 0 };
   const finish = createBatcher<FinishedTurn, string | null>({
     one: (turn) => call('finish_turn', toFinish(turn, limits)),
     many: (turns) =>

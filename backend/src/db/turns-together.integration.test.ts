@@ -34,7 +34,7 @@ afterAll(async () => {
 });
 
 async function serve(env: Record<string, string> = {}): Promise<ApiClient> {
-  api = await startApi({ databaseUrl, modelUrl: model.url, env });
+  api = await startApi({ databaseUrl, modelUrl: model.url, env: { RAG_ENABLED: 'false', ...env } });
   return api;
 }
 
@@ -59,6 +59,16 @@ test('turns at the same moment share their statements, and each chat gets its ow
     const said = [`I am ${chat}`, `echo: I am ${chat}`];
     expect(stored).toContainEqual({ chat_id: chat, said, count: 2 });
   }
+});
+
+test('with recall each is opened alone, so that searches run side by side', async () => {
+  const client = await serve({ RAG_ENABLED: 'true' });
+  query.mockClear();
+  const say = (chatId: string) => client.handle({ chat_id: chatId, text: 'Hello' });
+  await Promise.all(names('chat', 20).map(say));
+  expect(countOf('open_turn')).toBe(20);
+  expect(countOf('open_turns')).toBe(0);
+  expect(countOf('finish_turns')).toBeGreaterThan(0);
 });
 
 test.each([
