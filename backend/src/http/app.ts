@@ -1,5 +1,4 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
-import { requestId } from 'hono/request-id';
 import type { Chat } from '#src/chat/chat.ts';
 import { AppError } from '#src/errors.ts';
 import type { FieldError } from '#src/errors.ts';
@@ -73,7 +72,7 @@ function createBareApp(logger: Logger): OpenAPIHono<HttpEnv> {
       if (!result.success) throw validationFailed(result.error.issues);
     },
   });
-  app.use(requestId(), logRequest(logger));
+  app.use(logRequest(logger));
   app.onError((error, c) => respondWithProblem(c, error));
   app.notFound((c) =>
     respondWithProblem(c, new AppError('not_found', `There is no ${c.req.method} ${c.req.path}.`)),

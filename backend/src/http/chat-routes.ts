@@ -23,7 +23,7 @@ export function addChatRoutes(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
       text: body.text,
       messageId: body.message_id,
       channel: body.channel,
-      requestId: c.var.requestId,
+      requestId: c.get('requestId'),
     };
     if (c.req.header('accept')?.includes('text/event-stream')) {
       return await streamReply(c, chat, message);

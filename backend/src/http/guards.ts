@@ -14,7 +14,7 @@ export function requireApiKey(apiKeys: string[]) {
   return createMiddleware<HttpEnv>(async (c, next) => {
     const given = bearerOf(c);
     const matches = known.map((key) => timingSafeEqual(key, given));
-    if (!matches.includes(true) && c.var.operator === undefined) {
+    if (!matches.includes(true) && c.get('operator') === undefined) {
       throw new AppError('unauthorized', 'Send "Authorization: Bearer <one of API_KEY>".');
     }
     await next();

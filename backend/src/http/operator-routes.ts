@@ -15,13 +15,13 @@ export function addOperatorRoutes(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
   app.openapi(sendRoute, async (c) => {
     const { chat_id: chatId } = c.req.valid('param');
     const { text } = c.req.valid('json');
-    const message = { chatId, text, operatorId: c.var.operator };
+    const message = { chatId, text, operatorId: c.get('operator') };
     const messageId = await sendOperatorMessage(chat.db, message);
     return c.json({ message_id: messageId, delivery: 'pending' as const }, 201);
   });
 
   app.openapi(takeoverRoute, async (c) => {
-    await takeOverChat(chat.db, c.req.valid('param').chat_id, c.var.operator);
+    await takeOverChat(chat.db, c.req.valid('param').chat_id, c.get('operator'));
     return c.json({ status: 'ok' as const, taken_over: true }, 200);
   });
 

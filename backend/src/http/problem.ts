@@ -39,10 +39,11 @@ export function toProblem(error: unknown, requestId: string): Problem {
 export function respondWithProblem(c: Context<HttpEnv>, error: unknown): Response {
   const known = asAppError(fromHono(error));
   if (known.code === 'internal_error') {
-    c.var.logger.error({ err: known.cause ?? known }, 'request failed');
+    const line = { request_id: c.get('requestId'), err: known.cause ?? known };
+    c.get('logger').error(line, 'request failed');
   }
   c.set('problemCode', known.code);
-  return problemResponse(known, c.var.requestId);
+  return problemResponse(known, c.get('requestId'));
 }
 
 /** For what never reaches the app: a target or Host header that makes no URL. */

@@ -64,6 +64,27 @@ test('so is a streamed one, when its stream has ended', async () => {
   expect(log).toEqual([expect.objectContaining({ ...request, ...answered, turn_id })]);
 });
 
+test('a response names its request as the caller does, or by an id of ours', async () => {
+  const ask = async (id: string, chat_id: string, accept = 'application/json') => {
+    const body = { chat_id, user_id: 'ada', text: 'Hi' };
+    const headers = { 'x-request-id': id, accept };
+    const response = await api.post('/v1/chat/handle', body, { headers });
+    return { ...response, id: response.headers.get('x-request-id') };
+  };
+  expect((await ask('mine_1-=', 'named')).id).toBe('mine_1-=');
+  expect((await ask('streamed', 'named', 'text/event-stream')).id).toBe('streamed');
+  expect(await ask('refused', '')).toMatchObject({
+    id: 'refused',
+    body: { request_id: 'refused' },
+  });
+  const strange = ['', 'two words', 'ä', 'x'.repeat(256)];
+  for (const id of strange) expect((await ask(id, 'named')).id).toMatch(/^[0-9a-f-]{36}$/);
+  await eventually(() => expect(log).toHaveLength(3 + strange.length));
+  const ids = log.map(({ request_id }) => request_id);
+  expect(ids.slice(0, 3)).toEqual(['mine_1-=', 'streamed', 'refused']);
+  expect(new Set(ids).size).toBe(ids.length);
+});
+
 test('of two callers one tells of the turn', async () => {
   const message = { chat_id: 'two', text: 'Hi', message_id: 'm-1' };
   model.behave({ kind: 'reply', delayMs: 200 });

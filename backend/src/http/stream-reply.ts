@@ -65,7 +65,7 @@ export async function streamReply(
         (body) => ({ event: 'message', data: JSON.stringify(body) }),
         (error: unknown) => ({
           event: 'error',
-          data: JSON.stringify(toProblem(error, c.var.requestId)),
+          data: JSON.stringify(toProblem(error, c.get('requestId'))),
         }),
       );
       await send(last);
