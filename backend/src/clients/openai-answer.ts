@@ -16,19 +16,21 @@ const Usage = z
 type Usage = z.infer<typeof Usage>;
 const Content = z.object({ content: Text }).optional().catch(undefined);
 /** A whole answer has a `message`, a chunk of a stream a `delta`. */
-const Body = z
-  .object({
-    error: z
-      .union([z.string(), z.record(z.string(), z.unknown())])
-      .optional()
-      .catch(undefined),
-    choices: z
-      .array(z.object({ message: Content, delta: Content, finish_reason: Text }))
-      .optional()
-      .catch(undefined),
-    usage: Usage,
-  })
-  .catch({});
+const Body = z.compile(
+  z
+    .object({
+      error: z
+        .union([z.string(), z.record(z.string(), z.unknown())])
+        .optional()
+        .catch(undefined),
+      choices: z
+        .array(z.object({ message: Content, delta: Content, finish_reason: Text }))
+        .optional()
+        .catch(undefined),
+      usage: Usage,
+    })
+    .catch({}),
+);
 
 export type Answer = Omit<Completion, 'model'>;
 
