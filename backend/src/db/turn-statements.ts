@@ -157,9 +157,16 @@ async function callFunction<Result>(pool: Pool, name: string, values: unknown[])
   return row.result;
 }
 
-/** A failure of the connection leaves open whether the batch was stored; an error of the server does not. */
+/**
+ * SQLSTATE classes that only a statement can fail with, and nothing of it remains: data, constraints,
+ * transactions, schema, locks, a cancel, a raised exception, our own refusals. Not by severity: that
+ * comes in the server's language.
+ */
+const undoneCodes = /^(22...|23...|40...|42...|55...|57014|P0...|LB...)$/;
+
+/** Any other failure (of the connection, the server, its disk) leaves open whether the batch was stored. */
 function isUndone(error: unknown): boolean {
-  return error instanceof DatabaseError && error.severity === 'ERROR';
+  return error instanceof DatabaseError && undoneCodes.test(error.code ?? '');
 }
 
 /** In the order of open_turn's parameters, as JSON has them too. */

@@ -1,5 +1,16 @@
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
 import { Client } from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  expect,
+  onTestFinished,
+  test,
+  vi,
+} from 'vitest';
 import { openSql, startApi } from '#test/api.ts';
 import type { ApiClient, Sql } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
@@ -33,8 +44,12 @@ afterAll(async () => {
   await model.close();
 });
 
-async function serve(env: Record<string, string> = {}): Promise<ApiClient> {
-  api = await startApi({ databaseUrl, modelUrl: model.url, env: { RAG_ENABLED: 'false', ...env } });
+async function serve(env: Record<string, string> = {}, url = databaseUrl): Promise<ApiClient> {
+  api = await startApi({
+    databaseUrl: url,
+    modelUrl: model.url,
+    env: { RAG_ENABLED: 'false', ...env },
+  });
   return api;
 }
 
@@ -94,8 +109,13 @@ test.each([
   expect((await held).map(({ status }) => status)).toEqual([200, 200]);
 });
 
-test('who is refused takes nobody along', async () => {
-  const client = await serve({ RATE_LIMIT_PER_MINUTE: '1' });
+test.each([
+  ['in English', async () => ({ url: databaseUrl, close: () => {} })],
+  ['in another language', async () => await translate(databaseUrl)],
+])('who is refused %s takes nobody along', async (_, openServer) => {
+  const server = await openServer();
+  onTestFinished(server.close);
+  const client = await serve({ RATE_LIMIT_PER_MINUTE: '1' }, server.url);
   const say = (user: string, number: number) =>
     client.handle({ chat_id: user, user_id: user, text: 'Hello', message_id: `m-${number}` });
   await say('flood', 0);
@@ -114,4 +134,24 @@ test('who is refused takes nobody along', async () => {
 function countOf(name: string): number {
   const sent = query.mock.calls.map(([statement]: unknown[]) => Object(statement).name);
   return sent.filter((each) => each === name).length;
+}
+
+/** The same server, as lc_messages = 'cs_CZ' makes it speak of errors; in Czech they are as long. */
+async function translate(target: string): Promise<{ url: string; close(): void }> {
+  const { hostname, port } = new URL(target);
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname);
+    client.pipe(upstream);
+    client.on('error', () => upstream.destroy());
+    upstream.on('error', () => client.destroy()).on('end', () => client.end());
+    upstream.on('data', (data) => {
+      const message = data.toString('latin1').replaceAll('SERROR\0', 'SCHYBA\0');
+      client.write(message, 'latin1');
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  const url = Object.assign(new URL(target), { hostname: '127.0.0.1', port: address.port }).href;
+  return { url, close: () => server.close() };
 }
