@@ -98,6 +98,21 @@ test('where the conversation was closed, the operator opens the one that the use
   expect((await hear('Hello')).body.session_id).toBe(opened?.['id']);
 });
 
+test('whose memory is deleted by hand, its vector goes too, though the role may not write that down', async () => {
+  await hear('Hi');
+  const [session] = await sessions();
+  await sql.rows(
+    `insert into embeddings (session_id, message_id, role, model)
+      select session_id, id, role, 'a model' from messages where session_id = $1`,
+    [session?.['id']],
+  );
+  // As PostgreSQL below 18 does it where a message goes.
+  await sql.rows(`grant delete on embeddings to ${role}`);
+  await panel.query('delete from embeddings where session_id = $1', [session?.['id']]);
+  await sql.rows(`revoke delete on embeddings from ${role}`);
+  expect(await sql.rows('select from deleted_vectors')).toHaveLength(2);
+});
+
 test('every edit of the panel keeps the counters, though its role may not write them', async () => {
   for (const text of ['one', 'two', 'three']) await hear(text);
   const [session] = await sessions();
