@@ -4,6 +4,7 @@ import { AppError } from '#src/errors.ts';
 import { createBatcher } from './batcher.ts';
 import type { Batchable } from './batcher.ts';
 import type { Memory, RecallScope } from './memory.ts';
+import { retryOnLockConflict } from './retry-on-lock-conflict.ts';
 
 /**
  * How long a claim on a turn lasts without being renewed. A process that dies leaves its turns
@@ -119,8 +120,11 @@ export interface TurnStatements {
 export function createTurnStatements(pool: Pool, limits: TurnLimits): TurnStatements {
   const call = <Result>(name: string, values: unknown[]) =>
     callFunction<Result>(pool, name, values);
+  // Turns that go together lock chats in any order, and PostgreSQL may end whichever it likes.
+  const callAlone = <Result>(name: string, values: unknown[]) =>
+    retryOnLockConflict(() => call<Result>(name, values));
   const opening: Batchable<NewTurn, OpenedTurn> = {
-    one: (turn) => call('open_turn', toOpen(turn, limits)),
+    one: (turn) => callAlone('open_turn', toOpen(turn, limits)),
     many: (turns) =>
       call('open_turns', [JSON.stringify(turns.map((turn) => toOpen(turn, limits)))]),
     isUndone,
@@ -131,7 +135,7 @@ export function createTurnStatements(pool: Pool, limits: TurnLimits): TurnStatem
       ? createBatcher(opening)
       : { send: opening.one, countWaiting: () => 0 };
   const finish = createBatcher<FinishedTurn, string | null>({
-    one: (turn) => call('finish_turn', toFinish(turn, limits)),
+    one: (turn) => callAlone('finish_turn', toFinish(turn, limits)),
     many: (turns) =>
       call('finish_turns', [JSON.stringify(turns.map((turn) => toFinish(turn, limits)))]),
     isUndone,
@@ -141,7 +145,7 @@ export function createTurnStatements(pool: Pool, limits: TurnLimits): TurnStatem
       open.send(turn).catch((error: unknown) => {
         throw asRefusal(error) ?? error;
       }),
-    begin: (turnId, retry) => call('begin_turn', [turnId, retry, ...toRead(limits, true)]),
+    begin: (turnId, retry) => callAlone('begin_turn', [turnId, retry, ...toRead(limits, true)]),
     finish: async (turn) => (await finish.send(turn)) ?? undefined,
     countWaiting: () => open.countWaiting() + finish.countWaiting(),
   };

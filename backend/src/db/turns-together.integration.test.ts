@@ -14,6 +14,7 @@ import {
 import { openSql, startApi } from '#test/api.ts';
 import type { ApiClient, Sql } from '#test/api.ts';
 import { createTestDatabase } from '#test/database.ts';
+import { eventually } from '#test/eventually.ts';
 import { startFakeModel } from '#test/fake-model.ts';
 import type { FakeModel } from '#test/fake-model.ts';
 
@@ -107,6 +108,28 @@ test.each([
   await holder.query('commit');
   await holder.end();
   expect((await held).map(({ status }) => status)).toEqual([200, 200]);
+});
+
+test('a turn that PostgreSQL ends because others lock in another order is answered all the same', async () => {
+  const client = await serve();
+  const say = () => client.handle({ chat_id: 'knot', text: 'Hello' });
+  await say();
+  const other = new Client({ connectionString: databaseUrl });
+  await other.connect();
+  // It waits for ever: the turn, which notices after a second, is the one to go.
+  await other.query(`set deadlock_timeout = '1h'`);
+  await other.query('begin');
+  await other.query(`select from chat_sessions where chat_id = 'knot' for update`);
+  const answer = say();
+  await eventually(async () => {
+    const waiting = `select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`;
+    expect(await sql.rows(waiting)).toHaveLength(1);
+  });
+  await other.query(`select lock_chat('knot')`);
+  await other.query('commit');
+  await other.end();
+  expect(await answer).toMatchObject({ status: 200, body: { text: 'echo: Hello' } });
 });
 
 test.each([
