@@ -3,7 +3,8 @@ import type { Kysely } from 'kysely';
 
 /**
  * Where recall is off, a turn leaves nothing for its index; should recall be turned on,
- * queue_missed_messages finds what was said before.
+ * queue_missed_messages finds what was said before. A message that waited for its place goes through
+ * the triggers, which do not know, and leaves its id.
  */
 export async function up(db: Kysely<never>): Promise<void> {
   await readMemory(db);
