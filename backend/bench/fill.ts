@@ -25,14 +25,15 @@ export async function fillChats(
 
 /**
  * Rows of other chats, 1,000 messages each, with their rows in the ledger: past the triggers, and
- * without words in the recall index (`pnpm bench recall` measures that).
+ * without words in the recall index (`pnpm bench recall` measures that). Their counters stay at 0, so
+ * that no summary of them is due.
  */
 export async function fillOthers(client: Client, chats: number): Promise<void> {
   await client.query('set session_replication_role = replica');
   await client.query(
     `with sessions as (
-      insert into chat_sessions (chat_id, user_id, messages_since_summary)
-        select 'other ' || gen_random_uuid(), 'other', 1000 from generate_series(1, $1::integer)
+      insert into chat_sessions (chat_id, user_id)
+        select 'other ' || gen_random_uuid(), 'other' from generate_series(1, $1::integer)
         returning id
     ), spoken as (
       insert into messages (session_id, role, content, tokens)
