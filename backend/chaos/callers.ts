@@ -5,14 +5,16 @@ import { messageMark } from './marks.ts';
 import { chatter } from './model.ts';
 import { randomOf } from './random.ts';
 import type { Random } from './random.ts';
-import type { Call, Closing, Said } from './speech.ts';
+import type { Call, Closing, Forgetting, Said } from './speech.ts';
 
-export const API_CHATS = ['a1', 'a2', 'a3', 'a4'];
+/** Those whose name begins with an f have everything erased now and then. */
+export const API_CHATS = ['a1', 'a2', 'a3', 'a4', 'f1', 'f2'];
 
 export interface Caller {
   chat: string;
   said: Said[];
   closings: Closing[];
+  forgettings: Forgetting[];
   /** Marks of what still waits for an answer. */
   waiting: Set<string>;
   /** Says one thing more, and asks until it has an answer. */
@@ -35,14 +37,25 @@ export function createCaller(
   giveUp: AbortSignal,
 ): Caller {
   const random = randomOf(seed, `caller ${chat}`);
-  const caller: Caller = { chat, said: [], closings: [], waiting: new Set(), ask, type };
+  const isForgetful = chat.startsWith('f');
+  const caller: Caller = {
+    chat,
+    said: [],
+    closings: [],
+    forgettings: [],
+    waiting: new Set(),
+    ask,
+    type,
+  };
 
   async function type(end: AbortSignal): Promise<void> {
     const asking: Promise<void>[] = [];
     while (!end.aborted) {
       if (random.chance(0.05)) await reset();
+      if (isForgetful && random.chance(0.08)) await forget();
       const answered = ask(random.chance(ASKS_ONCE) ? 1 : Infinity);
       asking.push(answered);
+      if (random.chance(0.08)) await stop();
       // Some wait for the answer, some do not.
       if (random.chance(0.6)) await Promise.race([answered, sleep(10_000)]);
       await sleep(random.between(100, 1_500));
@@ -90,13 +103,28 @@ export function createCaller(
   }
 
   async function reset(): Promise<void> {
+    const { isDone, askedAt, doneAt } = await post('reset');
+    if (isDone) caller.closings.push({ chat, askedAt, doneAt, sessionId: undefined });
+  }
+
+  async function forget(): Promise<void> {
+    const { isDone, askedAt, doneAt } = await post('forget');
+    caller.forgettings.push({ chat, askedAt, doneAt, known: isDone });
+  }
+
+  /** Lets the answer begin, and stops it. */
+  async function stop(): Promise<void> {
+    await sleep(random.between(0, 400));
+    await post('cancel');
+  }
+
+  async function post(what: 'reset' | 'forget' | 'cancel') {
     const askedAt = Date.now();
     const answer = await clientOf(random.pick(apiUrls))
-      .post('/v1/chat/reset', { chat_id: chat }, { signal: AbortSignal.timeout(5_000) })
+      .post(`/v1/chat/${what}`, { chat_id: chat }, { signal: AbortSignal.timeout(5_000) })
       .catch(() => undefined);
-    history.note(`resets: ${answer?.status ?? 'unknown'}`, chat);
-    if (answer?.status !== 200) return;
-    caller.closings.push({ chat, askedAt, doneAt: Date.now(), sessionId: undefined });
+    history.note(`asks for ${what}: ${answer?.status ?? 'unknown'}`, chat);
+    return { isDone: answer?.status === 200, askedAt, doneAt: Date.now() };
   }
 
   return caller;

@@ -39,6 +39,11 @@ export function isReply(mark: string): boolean {
   return /:\d+r\d+\}$/.test(mark);
 }
 
+/** The message that a reply answers; of anything else its own mark. */
+export function askedBy(mark: string): string {
+  return mark.replace(/r\d+\}$/, '}');
+}
+
 export function chatOf(mark: string): string {
   return mark.slice(1, mark.lastIndexOf(':'));
 }

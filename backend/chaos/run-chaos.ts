@@ -82,6 +82,7 @@ async function liveThrough(
     calls: system.model.calls,
     said: [...people, ...callers].flatMap(({ said }) => said),
     closings: [...operator.closings, ...callers.flatMap(({ closings }) => closings)],
+    forgettings: callers.flatMap(({ forgettings }) => forgettings),
     acts: operator.acts,
     desk,
     vectors: await readVectors(postgres.url, system.vectors.url),

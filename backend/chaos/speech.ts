@@ -31,3 +31,12 @@ export interface Closing {
   /** Where one session was meant. */
   sessionId: string | undefined;
 }
+
+/** A chat of which everything was to be erased. */
+export interface Forgetting {
+  chat: string;
+  askedAt: number;
+  doneAt: number;
+  /** false: nobody said that it was done, so it may be done at any time. */
+  known: boolean;
+}

@@ -65,6 +65,13 @@ export function tamper(evidence: Evidence): [rule: string, tampered: Evidence][]
       'a closed session is closed',
       { ...evidence, said: said.map((words, index) => ({ ...words, conversation: index })) },
     ],
+    [
+      'what is forgotten is gone',
+      {
+        ...evidence,
+        forgettings: [{ chat: 'a1', askedAt: Infinity, doneAt: Infinity, known: true }],
+      },
+    ],
     ['delivery', { ...evidence, telegram: { ...telegram, visible: () => [] } }],
     [
       'delivery',

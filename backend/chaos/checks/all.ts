@@ -3,6 +3,7 @@ import { checkDeliveries } from './deliveries.ts';
 import { checkDesk } from './desk.ts';
 import { checkClosings, checkEdits, checkStarts } from './edits.ts';
 import type { Evidence, Violation } from './evidence.ts';
+import { checkForgotten } from './forgotten.ts';
 import { checkContextLogs, checkIsolation, checkNoHole, checkPrompts } from './prompts.ts';
 import { checkSummaries } from './summaries.ts';
 import { checkTurns } from './turns.ts';
@@ -19,6 +20,7 @@ const checks = [
   checkEdits,
   checkClosings,
   checkStarts,
+  checkForgotten,
   checkDeliveries,
   checkDesk,
   checkVectors,

@@ -1,12 +1,12 @@
-import { saidIn } from '../marks.ts';
+import { askedBy, saidIn } from '../marks.ts';
 import type { Said } from '../speech.ts';
-import { deletedMarks } from './evidence.ts';
+import { isDeleted, isForgotten } from './evidence.ts';
 import type { Evidence, Violation } from './evidence.ts';
 
 /** 6, and the promise behind it: what was accepted is never lost, and is processed once. */
 export function checkAnswers(evidence: Evidence): Violation[] {
   const { stored, said } = evidence;
-  const deleted = deletedMarks(evidence);
+  const deleted = isDeleted(evidence);
   const places = new Map<string, string[]>();
   const note = (mark: string, place: string) =>
     places.set(mark, [...(places.get(mark) ?? []), place]);
@@ -27,7 +27,7 @@ export function checkAnswers(evidence: Evidence): Violation[] {
     });
     if (found.length > 1)
       return [report('processed once', `is there ${found.length} times: ${found.join(', ')}`)];
-    if (found.length === 0 && wasAccepted(words) && !deleted.has(words.mark)) {
+    if (found.length === 0 && wasAccepted(words) && !deleted(words.mark)) {
       return [report('never lost', 'was accepted, and is nowhere')];
     }
     return checkReplies(evidence, words).map((problem) => report('one answer', problem));
@@ -39,21 +39,20 @@ function wasAccepted({ channel, calls }: Said): boolean {
   return channel === 'telegram' || calls.some(({ accepted }) => accepted);
 }
 
-function checkReplies({ stored, acts }: Evidence, { chat, mark, calls }: Said): string[] {
+function checkReplies(evidence: Evidence, { chat, mark, calls }: Said): string[] {
+  const { stored } = evidence;
+  // The same words, said again after that, are answered again.
+  if (isForgotten(evidence)(mark)) return [];
+  const deleted = isDeleted(evidence);
   const replies = calls.flatMap(({ reply }) => reply ?? []);
   const marks = new Set(replies.map(({ text }) => saidIn(text).join(' ')));
   if (marks.size > 1) return [`got several answers: ${[...marks].join(', ')}`];
   const [told] = replies;
   if (told === undefined) return [];
-  const own = told.text.slice(0, told.text.indexOf('}') + 1);
-  if (!own.startsWith(mark.slice(0, -1))) return [`got an answer to something else: ${own}`];
-  if (
-    acts.some(
-      ({ kind, marks: gone }) =>
-        kind === 'delete-message' && (gone.includes(own) || gone.includes(mark)),
-    )
-  )
-    return [];
+  // An answer that was stopped, or broke off, may have got no further than this.
+  const [own = ''] = saidIn(told.text);
+  if (own !== '' && askedBy(own) !== mark) return [`got an answer to something else: ${own}`];
+  if (deleted(own) || deleted(mark)) return [];
   const reply = stored.messages.find(({ id }) => id === Number(told.replyId));
   if (reply?.content.startsWith(own) !== true)
     return [

@@ -1,4 +1,4 @@
-import { saidIn } from '../marks.ts';
+import { askedBy, saidIn } from '../marks.ts';
 import type { Evidence, Violation } from './evidence.ts';
 
 /** Sent at most once by itself, never lost, and shown where it is not certain. */
@@ -17,7 +17,7 @@ export function checkDeliveries({ stored, telegram, desk }: Evidence): Violation
       const resent = desk.resent.filter((message) => message === id).length;
       const problem = findProblem(state, { copies: shown.length, resent, flagged });
       if (problem === undefined) return [];
-      const about = [mark, ...saidIn(mark.replace(/r\d+/, '')), `message ${id}`];
+      const about = [mark, askedBy(mark), `message ${id}`];
       const text = `message ${id} (${mark}) is ${state}, and ${problem}`;
       return { rule: 'delivery', chat, about, text };
     });

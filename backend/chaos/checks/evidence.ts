@@ -1,11 +1,11 @@
 import type { FakeTelegram } from '../../../telegram-bot/test/fake-telegram.ts';
-import { callOf, isReply, saidIn } from '../marks.ts';
+import { askedBy, callOf, chatOf, isReply, saidIn } from '../marks.ts';
 import type { ModelCall } from '../model.ts';
 import type { Desk } from '../desk.ts';
 import type { Act } from '../operator.ts';
 import type { MemorySettings } from '../plan.ts';
 import type { ChatPrompt } from '../prompt.ts';
-import type { Closing, Said } from '../speech.ts';
+import type { Closing, Forgetting, Said } from '../speech.ts';
 import type { StoredVectors } from '../stored-vectors.ts';
 import type { Stored, StoredMessage, StoredTurn } from '../stored.ts';
 
@@ -15,6 +15,7 @@ export interface Evidence {
   calls: ModelCall[];
   said: Said[];
   closings: Closing[];
+  forgettings: Forgetting[];
   acts: Act[];
   desk: Desk;
   vectors: StoredVectors;
@@ -68,9 +69,23 @@ export function messagesByMark({ stored }: Evidence): Map<string, StoredMessage>
   );
 }
 
-/** Marks of messages that the operator deleted, or may have deleted. */
-export function deletedMarks({ acts }: Evidence): Set<string> {
-  return new Set(
-    acts.filter(({ kind }) => kind === 'delete-message').flatMap(({ marks }) => marks),
+/** Marks of messages that were deleted or forgotten, or may have been; with the replies to them. */
+export function isDeleted(evidence: Evidence): (mark: string) => boolean {
+  const deleted = new Set(
+    evidence.acts.filter(({ kind }) => kind === 'delete-message').flatMap(({ marks }) => marks),
   );
+  const forgotten = isForgotten(evidence);
+  return (mark) => deleted.has(mark) || forgotten(mark);
+}
+
+/** What was said before a forgetting was done; of one that nobody confirmed, all that was said in the chat. */
+export function isForgotten({ said, forgettings }: Evidence): (mark: string) => boolean {
+  const saidAt = new Map(said.map(({ mark, at }) => [mark, at]));
+  return (mark) => {
+    // Of an operator's words nobody noted when they were said.
+    const at = saidAt.get(askedBy(mark)) ?? 0;
+    return forgettings.some(
+      ({ chat, doneAt, known }) => chat === chatOf(mark) && (!known || at < doneAt),
+    );
+  };
 }

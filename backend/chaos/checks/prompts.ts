@@ -1,6 +1,6 @@
 import { chatOf, isReply, marksIn, saidIn } from '../marks.ts';
 import type { ChatPrompt, SummaryPrompt } from '../prompt.ts';
-import { deletedMarks, listAnswered, messagesByMark, unansweredIds } from './evidence.ts';
+import { isDeleted, listAnswered, messagesByMark, unansweredIds } from './evidence.ts';
 import type { Evidence, Violation } from './evidence.ts';
 
 /** 1: what was said before in the session stands in the prompt of every reply, or in its summary. */
@@ -52,7 +52,7 @@ export function checkIsolation({ calls, exports }: Evidence): Violation[] {
 /** Each message once and in order; and only what was kept, of this conversation. */
 export function checkPrompts(evidence: Evidence): Violation[] {
   const stored = messagesByMark(evidence);
-  const deleted = deletedMarks(evidence);
+  const deleted = isDeleted(evidence);
   return evidence.calls.flatMap(({ prompt, chat }, call) => {
     if (prompt.kind !== 'chat') return [];
     const asked = saidIn(prompt.asked);
@@ -72,7 +72,7 @@ export function checkPrompts(evidence: Evidence): Violation[] {
     const all = [...saidIn(prompt.summary), ...window];
     return [
       ...report(
-        all.filter((mark) => isReply(mark) && !stored.has(mark) && !deleted.has(mark)),
+        all.filter((mark) => isReply(mark) && !stored.has(mark) && !deleted(mark)),
         'holds replies that were not kept:',
       ),
       ...report(

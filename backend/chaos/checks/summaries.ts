@@ -1,7 +1,7 @@
 import { callOf, marksIn, saidIn } from '../marks.ts';
 import type { SummaryPrompt } from '../prompt.ts';
 import type { StoredSummary } from '../stored.ts';
-import { deletedMarks, unansweredIds } from './evidence.ts';
+import { isDeleted, unansweredIds } from './evidence.ts';
 import type { Evidence, Violation } from './evidence.ts';
 
 /** 3 and 4: each version takes up where the one before ended, and covers what it was written from. */
@@ -42,14 +42,14 @@ function findProblems(
   const given = new Set(taken);
   const told = new Set(saidIn(first.previous));
   const covered = coveredMarks(evidence, version, isRebuilt ? undefined : before);
-  const deleted = deletedMarks(evidence);
+  const deleted = isDeleted(evidence);
   const rule = 'nothing is summarised twice or skipped';
   const problems: Problem[] = [
     { rule, what: 'skips', marks: [...covered].filter((mark) => !given.has(mark)) },
     {
       rule,
       what: 'takes what it does not cover:',
-      marks: [...given].filter((mark) => !covered.has(mark) && !deleted.has(mark)),
+      marks: [...given].filter((mark) => !covered.has(mark) && !deleted(mark)),
     },
     {
       rule,
