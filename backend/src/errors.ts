@@ -78,11 +78,11 @@ export class AppError extends Error {
 
 /**
  * What PostgreSQL and its driver say when the server is away, starting, stopping or too slow:
- * SQLSTATE classes 08 (connection), 53 (resources), 57P (shutdown), network errors, and the
- * driver's own errors, which have no code.
+ * SQLSTATE classes 08 (connection), 53 (resources), 57P (shutdown), 57014 (its statement_timeout),
+ * network errors, and the driver's own errors, which have no code.
  */
 const outageCodes =
-  /^(08...|53...|57P..|ECONN.*|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOENT)$/;
+  /^(08...|53...|57P..|57014|ECONN.*|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOENT)$/;
 const outageMessages =
   /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end)/;
 

@@ -7,6 +7,7 @@ import { serveWorkerMetrics } from './serve-worker-metrics.ts';
 import { clientOf } from '#test/api.ts';
 import { eventually } from '#test/eventually.ts';
 import { readMetrics } from '#test/metrics.ts';
+import { startWorker } from '../../telegram-bot/test/processes.ts';
 import { serveChats } from '#test/served-chats.ts';
 import type { ServedChats } from '#test/served-chats.ts';
 
@@ -46,4 +47,17 @@ test('a worker shows what it did, on a port of its own, to those who have a key'
 
 test('without a port it shows nothing', async () => {
   expect(await serveWorkerMetrics(loadConfig({}), createRegistry(), logger)).toBeUndefined();
+});
+
+test('where there is nothing to do it says so, and waits', async () => {
+  const worker = startWorker(chats.databaseUrl, {
+    SUMMARY_MODE: 'off',
+    RAG_ENABLED: 'false',
+    WORKER_METRICS_PORT: '0',
+  });
+  await eventually(() =>
+    expect(worker.output()).toContain('worker has nothing to do: SUMMARY_MODE is off'),
+  );
+  expect(worker.child.exitCode).toBeNull();
+  expect(await worker.terminate()).toBe(0);
 });

@@ -14,17 +14,19 @@ await runEntry(async () => {
       'DATABASE_URL: must be set for the worker on its own; `pnpm start` brings a worker and an embedded PostgreSQL.',
     );
   }
-  if (!needsWorker(config)) {
-    throw new StartError(
-      `SUMMARY_MODE: is ${config.summaries.mode}, and RAG_ENABLED is false, which leaves the worker nothing to do; set one to queue or true, or run no worker.`,
-    );
-  }
   const logger = createLogger(config.logLevel);
   const registry = createRegistry();
   const metrics = await serveWorkerMetrics(config, registry, logger);
   const worker = await serveWorker(config, config.databaseUrl, logger, registry);
-  const queue = config.redisUrl === undefined ? 'postgres' : 'redis';
-  logger.info({ queue, metrics_url: metrics?.url }, 'worker ready');
+  if (needsWorker(config)) {
+    const queue = config.redisUrl === undefined ? 'postgres' : 'redis';
+    logger.info({ queue, metrics_url: metrics?.url }, 'worker ready');
+  } else {
+    // It waits all the same: a supervisor would only start it again.
+    logger.warn(
+      `worker has nothing to do: SUMMARY_MODE is ${config.summaries.mode}, and RAG_ENABLED is false; set one to queue or true, or run no worker`,
+    );
+  }
   return {
     async stop() {
       await worker.close();
