@@ -61,8 +61,8 @@ const texts = {
   summarize: ['Summarise now', 'Подвести итог'],
   rebuild: ['Rebuild summaries', 'Пересобрать итоги'],
   rebuild_confirm: [
-    'All summaries of this conversation are written anew from its messages. Corrections made by hand are lost.',
-    'Все итоги разговора будут написаны заново по его сообщениям. Ручные исправления пропадут.',
+    'The summary of this conversation is written anew from its messages, as a new version, without what was corrected by hand in those before. They stay, to be compared.',
+    'Итоги разговора будут написаны заново по его сообщениям, новой версией: без того, что исправлено вручную в прежних. Прежние останутся для сравнения.',
   ],
   queued: ['It was asked for and happens shortly.', 'Запрошено, скоро будет готово.'],
   close: ['Close', 'Закрыть'],
