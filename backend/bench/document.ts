@@ -40,13 +40,22 @@ const Points = z.array(
   }),
 );
 const Series = z.object({ recall_off: Points, recall_on: Points });
+const Search = z.object({ median_ms: z.number(), p95_ms: z.number() });
+const Searches = z.object({ small: Search, large: Search });
 const Measured = z.object({
   turn: About.extend({
     recall_on: Compared,
     recall_off: Compared,
+    statements: Compared,
     figures: z.record(z.string(), z.record(z.string(), Run)),
   }),
   growth: About.extend({ chat: Series, streams: Points, table: Series }),
+  recall: About.extend({
+    messages: z.number(),
+    alone: Searches,
+    among_all: Searches,
+    large_of_small: z.number(),
+  }),
   summaries: About.extend({
     versions_per_second: z.number(),
     threshold_to_version_median_ms: z.number(),
@@ -116,18 +125,26 @@ const quotations: Record<string, (measured: Measured) => string> = {
       ['WAL', 'wal_of_floor', 'at most 2.5 times', times],
     ];
     return table(
-      ['of the floor', 'aim', 'recall off', 'recall on, with its indexing'],
+      [
+        'of the floor',
+        'aim',
+        'recall off',
+        'of it our two statements by bare `pg`',
+        'recall on, with its indexing',
+      ],
       [
         ...rows.map(([what, key, aim, form]) => [
           what,
           aim,
           form(turn.recall_off[key]),
+          form(turn.statements[key]),
           form(turn.recall_on[key]),
         ]),
         [
           'round trips a turn',
           '2',
           fixed(turn.recall_off.round_trips_per_turn, 2),
+          '',
           fixed(turn.recall_on.round_trips_per_turn, 2),
         ],
       ],
@@ -183,6 +200,26 @@ const quotations: Record<string, (measured: Measured) => string> = {
       ],
     ),
 
+  recall: ({ recall: { messages, alone, among_all: all, large_of_small } }) =>
+    [
+      table(
+        [
+          'a search in a chat of',
+          'alone, ms',
+          '95th percentile',
+          'among all, ms',
+          '95th percentile',
+        ],
+        [
+          ['1,000 messages', ...searchCells(alone.small), ...searchCells(all.small)],
+          ['100,000 messages', ...searchCells(alone.large), ...searchCells(all.large)],
+        ],
+      ),
+      '',
+      `All are ${messages.toLocaleString('en')} messages. Among them the search of the large chat takes ` +
+        `${fixed(large_of_small, 2)} times that of the small one.`,
+    ].join('\n'),
+
   summaries: ({ summaries }) =>
     `One worker writes ${fixed(summaries.versions_per_second, 0)} versions a second with a model that ` +
     `answers at once; from the turn that reaches the threshold to the version it takes ` +
@@ -206,6 +243,11 @@ function pointRows(what: string, points: z.infer<typeof Points>): string[][] {
     fixed(cpu_of_first, 2),
   ]);
 }
+
+const searchCells = ({ median_ms, p95_ms }: z.infer<typeof Search>) => [
+  fixed(median_ms, 2),
+  fixed(p95_ms, 2),
+];
 
 function table(head: string[], rows: string[][]): string {
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
