@@ -38,29 +38,30 @@ export async function startChaosModel(random: Random, history: History): Promise
     const own = prompt.kind === 'chat' ? saidIn(prompt.asked) : prompt.messages.flatMap(saidIn);
     const chat = own[0] === undefined ? '' : chatOf(own[0]);
     const number = model.calls.push({ at: Date.now(), chat, prompt }) - 1;
-    const usual =
-      prompt.kind === 'chat' ? reply(own.at(-1) ?? '', number) : summarize(prompt, chat, number);
-    const behaviour = random.chance(model.weather) ? random.pick(misbehaviours) : usual;
+    const mark =
+      prompt.kind === 'chat' ? replyMark(own.at(-1) ?? '', number) : versionMark(chat, number);
+    const usual = prompt.kind === 'chat' ? reply(mark) : summarize(prompt, mark);
+    const behaviour = random.chance(model.weather) ? random.pick(misbehaviours(mark)) : usual;
     const what =
       prompt.kind === 'chat' ? `is asked ${own.join(' ')}` : `summarises ${own.join(' ')}`;
     history.note(`model call ${number} ${what}: ${behaviour.kind}`, chat);
     return behaviour;
   }
 
-  function reply(asked: string, number: number): FakeModelBehaviour {
+  function reply(mark: string): FakeModelBehaviour {
     return {
       kind: 'reply',
-      text: `${replyMark(asked, number)} So you say: ${chatter(random)}.`,
+      text: `${mark} So you say: ${chatter(random)}.`,
       delayMs: slow(random),
       chunkDelayMs: random.chance(0.1) ? 300 : 0,
     };
   }
 
   /** Whatever it was given, in a sentence each. */
-  function summarize(prompt: SummaryPrompt, chat: string, number: number): FakeModelBehaviour {
-    const marks = [prompt.previous, ...prompt.messages].flatMap(marksIn);
-    const kept = marks.filter((mark) => !/:v\d+\}$/.test(mark));
-    const text = `Summary ${versionMark(chat, number)} of what was said: ${kept.join(' ')}`;
+  function summarize(prompt: SummaryPrompt, mark: string): FakeModelBehaviour {
+    const given = [prompt.previous, ...prompt.messages].flatMap(marksIn);
+    const kept = given.filter((each) => !/:v\d+\}$/.test(each));
+    const text = `Summary ${mark} of what was said: ${kept.join(' ')}`;
     return { kind: 'reply', text, delayMs: slow(random) };
   }
 
@@ -72,14 +73,15 @@ function slow(random: Random): number {
   return random.chance(0.1) ? random.between(500, 3_000) : random.between(5, 250);
 }
 
-const misbehaviours: FakeModelBehaviour[] = [
+/** What is stopped, or breaks off, may be kept as far as it got. */
+const misbehaviours = (mark: string): FakeModelBehaviour[] => [
   { kind: 'hang' },
-  { kind: 'hang', text: 'Let me think' },
+  { kind: 'hang', text: `${mark} Let me think` },
   { kind: 'status', status: 500 },
   { kind: 'status', status: 503 },
   { kind: 'status', status: 429, headers: { 'retry-after': '1' } },
-  { kind: 'close-mid-stream', text: 'Half an' },
-  { kind: 'close-mid-stream', text: 'Half an', politely: true },
+  { kind: 'close-mid-stream', text: `${mark} Half an` },
+  { kind: 'close-mid-stream', text: `${mark} Half an`, politely: true },
   { kind: 'malformed-json' },
   { kind: 'empty' },
 ];

@@ -15,7 +15,7 @@ export interface Person {
   speak(): void;
 }
 
-/** Someone in a private chat with the bot, who sometimes begins a new conversation. */
+/** Someone in a private chat with the bot, who sometimes stops an answer, or begins a new conversation. */
 export function createPerson(
   chat: string,
   seed: number,
@@ -42,6 +42,9 @@ export function createPerson(
         conversation += 1;
         history.note('says /start', chat);
         say(telegram, '/start', user);
+      } else if (random.chance(0.05)) {
+        history.note('says /stop', chat);
+        say(telegram, '/stop', user);
       } else {
         // Some write several messages in one breath.
         for (let left = random.chance(0.15) ? 3 : 1; left > 0; left -= 1) person.speak();

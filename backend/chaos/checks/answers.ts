@@ -49,9 +49,8 @@ function checkReplies(evidence: Evidence, { chat, mark, calls }: Said): string[]
   if (marks.size > 1) return [`got several answers: ${[...marks].join(', ')}`];
   const [told] = replies;
   if (told === undefined) return [];
-  // An answer that was stopped, or broke off, may have got no further than this.
   const [own = ''] = saidIn(told.text);
-  if (own !== '' && askedBy(own) !== mark) return [`got an answer to something else: ${own}`];
+  if (askedBy(own) !== mark) return [`got an answer to something else: ${own}`];
   if (deleted(own) || deleted(mark)) return [];
   const reply = stored.messages.find(({ id }) => id === Number(told.replyId));
   if (reply?.content.startsWith(own) !== true)
