@@ -13,6 +13,7 @@ export async function requestSummary(
   { db, summaries }: Pick<Chat, 'db' | 'summaries'>,
   sessionId: string,
   request: SummaryRequest,
+  requestId: string,
 ): Promise<'queued' | 'done'> {
   if (summaries.mode === 'off') {
     throw new AppError(
@@ -23,6 +24,6 @@ export async function requestSummary(
   if (!(await askForSummary(db, sessionId, request))) {
     throw new AppError('not_found', `There is no session ${sessionId}.`);
   }
-  await summaries.request(sessionId);
+  await summaries.request(sessionId, requestId);
   return summaries.mode === 'inline' ? 'done' : 'queued';
 }

@@ -8,6 +8,7 @@ import type { Chat } from './chat.ts';
 export async function resetSession(
   chat: Pick<Chat, 'db' | 'summaries'>,
   target: { chatId: string } | { sessionId: string },
+  requestId: string,
 ): Promise<number> {
   const closed = await chat.db
     .updateTable('chat_sessions')
@@ -19,7 +20,7 @@ export async function resetSession(
     .returning(['id', 'messages_since_summary'])
     .execute();
   for (const session of closed) {
-    if (session.messages_since_summary > 0) await chat.summaries.request(session.id);
+    if (session.messages_since_summary > 0) await chat.summaries.request(session.id, requestId);
   }
   return closed.length;
 }

@@ -41,6 +41,7 @@ export function addChatRoutes(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
     const count = await resetSession(
       chat,
       chatId === undefined ? { sessionId: sessionId ?? '' } : { chatId },
+      c.get('requestId'),
     );
     return c.json({ status: 'ok' as const, reset_sessions: count }, 200);
   });

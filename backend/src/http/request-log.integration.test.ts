@@ -125,6 +125,21 @@ test.each(['a stream', 'a plain call'])(
   },
 );
 
+test('a summary that a request leads to is told with the request’s id', async () => {
+  const lines: LogLine[] = [];
+  const env = { SUMMARY_MODE: 'inline' };
+  const inline = await startApi({ databaseUrl, modelUrl: model.url, env }, lines);
+  const { body } = await inline.handle({ chat_id: 'summarised', text: 'Hi' });
+  const ask = (id: string, path: string, what: object) =>
+    inline.post(path, what, { headers: { 'x-request-id': id } });
+  await ask('asked', `/v1/sessions/${body.session_id}/summarize`, {});
+  await inline.handle({ chat_id: 'summarised', text: 'And now?' });
+  await ask('reset', '/v1/chat/reset', { chat_id: 'summarised' });
+  await inline.close();
+  const told = lines.filter(({ msg }) => msg === 'summary written');
+  expect(told.map(({ request_id: id }) => id)).toEqual(['asked', 'reset']);
+});
+
 test('no line is lost when the server is told to stop', async () => {
   const last: LogLine[] = [];
   const stopping = await startApi({ databaseUrl, modelUrl: model.url }, last);

@@ -13,12 +13,14 @@ import { MessageParams, SessionParams, TurnParams } from './schemas.ts';
 export function addRetryRoutes(app: OpenAPIHono<HttpEnv>, chat: Chat): void {
   app.openapi(summarizeRoute, async (c) => {
     const { session_id: sessionId } = c.req.valid('param');
-    return c.json({ status: await requestSummary(chat, sessionId, 'summarize') }, 202);
+    const status = await requestSummary(chat, sessionId, 'summarize', c.get('requestId'));
+    return c.json({ status }, 202);
   });
 
   app.openapi(rebuildRoute, async (c) => {
     const { session_id: sessionId } = c.req.valid('param');
-    return c.json({ status: await requestSummary(chat, sessionId, 'rebuild') }, 202);
+    const status = await requestSummary(chat, sessionId, 'rebuild', c.get('requestId'));
+    return c.json({ status }, 202);
   });
 
   app.openapi(turnRoute, async (c) => {
