@@ -22,7 +22,7 @@ await runEntry(async () => {
     const queue = config.redisUrl === undefined ? 'postgres' : 'redis';
     logger.info({ queue, metrics_url: metrics?.url }, 'worker ready');
   } else {
-    // It waits all the same: a supervisor would only start it again.
+    // No failure: a supervisor would only start it again. Where it shows metrics, as in compose, it waits.
     logger.warn(
       `worker has nothing to do: SUMMARY_MODE is ${config.summaries.mode}, and RAG_ENABLED is false; set one to queue or true, or run no worker`,
     );
