@@ -6,24 +6,25 @@ import { createTestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
 
 let sql: Sql;
-/** Somebody else, with a transaction of their own. */
+/** Others, each with a transaction of their own. */
 let other: Client;
+let editor: Client;
 let sessionId: string;
 
 beforeAll(async () => {
   const { url } = await createTestDatabase();
   sql = openSql(url);
-  other = new Client({ connectionString: url });
-  await other.connect();
+  [other, editor] = [new Client(url), new Client(url)];
+  await Promise.all([other.connect(), editor.connect()]);
 });
 
 afterAll(async () => {
-  await other.end();
+  await Promise.all([other.end(), editor.end()]);
   await sql.close();
 });
 
 beforeEach(async () => {
-  await other.query('rollback');
+  await Promise.all([other.query('rollback'), editor.query('rollback')]);
   await sql.rows('delete from chat_sessions');
   await enter();
   const [session] = await sql.rows<{ id: string }>(
@@ -50,6 +51,17 @@ const ledger = () =>
   sql.rows<{ message_id: string; content: string; indexed: boolean }>(
     `select message_id, content, terms is not null as indexed from embeddings order by id`,
   );
+
+const edit = (id: string, content: string): [string, string[]] => [
+  'update messages set content = $2 where id = $1',
+  [id, content],
+];
+const someoneWaits = () =>
+  eventually(async () => {
+    expect(await sql.rows('select from pg_locks where not granted')).toHaveLength(1);
+  });
+const longText = (word: string) =>
+  `A sentence of the ${word} text that goes on and on, as people seldom write. `.repeat(40);
 
 test('what is said enters once, in order, long texts in passages; notes of the system do not', async () => {
   const sentence = 'A sentence of a text that goes on and on, as people seldom write. ';
@@ -87,20 +99,89 @@ test('a message that someone is deleting is not waited for, and enters where the
 test('an edit while the message enters is what recall finds in the end', async () => {
   const id = await say('the train leaves at nine');
   await other.query('begin');
-  await other.query('select enter_messages(100)');
-  const edited = sql.rows(`update messages set content = 'the train leaves at ten' where id = $1`, [
-    id,
-  ]);
-  await eventually(async () => {
-    expect(await sql.rows('select from pg_locks where not granted')).toHaveLength(1);
-  });
+  await other.query('select enter_messages(10)');
+  const edited = sql.rows(...edit(id, 'the train leaves at ten'));
+  await someoneWaits();
   await other.query('commit');
   await edited;
-  expect(await ledger()).toMatchObject([{ content: 'the train leaves at nine' }]);
-  expect(await queue()).toEqual([id]);
   await index();
   expect(await ledger()).toEqual([
     { message_id: id, content: 'the train leaves at ten', indexed: true },
+  ]);
+  expect(await queue()).toEqual([]);
+});
+
+test('a message whose edit is not committed waits for it, and nothing else does', async () => {
+  const [edited, staying] = [await say('the train leaves at nine'), await say('staying')];
+  await other.query('begin');
+  await other.query(...edit(edited, 'the train leaves at ten'));
+  await sql.rows('select enter_messages(10)');
+  expect(await ledger()).toMatchObject([{ message_id: staying }]);
+  expect(await queue()).toEqual([edited]);
+  await other.query('commit');
+  await index();
+  expect(await ledger()).toMatchObject([
+    { content: 'staying' },
+    { content: 'the train leaves at ten' },
+  ]);
+});
+
+test('an edit that is taken back leaves the message as it was', async () => {
+  const id = await say('the train leaves at nine');
+  await other.query('begin');
+  await other.query(...edit(id, 'the train leaves at ten'));
+  await sql.rows('select enter_messages(10)');
+  await other.query('rollback');
+  await index();
+  expect(await ledger()).toMatchObject([{ content: 'the train leaves at nine' }]);
+});
+
+test('an edit of a message that the sweep is queueing is what recall finds in the end', async () => {
+  const id = await say('the train leaves at nine');
+  await sql.rows('delete from unentered_messages');
+  await other.query('begin');
+  await other.query('select queue_missed_messages(0, $1, 10)', [id]);
+  await editor.query('begin');
+  const edited = editor.query(...edit(id, 'the train leaves at ten'));
+  await someoneWaits();
+  await other.query('commit');
+  await edited;
+  await sql.rows('select enter_messages(10)');
+  expect(await ledger()).toEqual([]);
+  await editor.query('commit');
+  await index();
+  expect(await ledger()).toMatchObject([{ content: 'the train leaves at ten' }]);
+});
+
+test('of a long text that is edited while its passages are made anew none of the old stays', async () => {
+  const id = await say(longText('first'));
+  await index();
+  await sql.rows(...edit(id, longText('second')));
+  await other.query('begin');
+  await other.query('select index_memories(10, false)');
+  const edited = sql.rows(...edit(id, longText('third')));
+  await someoneWaits();
+  await other.query('commit');
+  await edited;
+  await index();
+  const rows = await ledger();
+  expect(rows.length).toBeGreaterThan(1);
+  expect(rows.filter(({ content }) => !content.includes('third'))).toEqual([]);
+});
+
+test('who edits what the ledger has and the queue too, and goes to lunch, stops nobody', async () => {
+  const [id, staying] = [await say('a word of the bot'), await say('staying')];
+  await index();
+  await sql.rows('insert into unentered_messages select unnest($1::bigint[])', [[id, staying]]);
+  await other.query('begin');
+  await other.query(`update messages set role = 'assistant' where id = $1`, [id]);
+  await index();
+  expect(await queue()).toEqual([id]);
+  await other.query('commit');
+  await index();
+  expect(await sql.rows('select message_id, role from embeddings order by id')).toEqual([
+    { message_id: id, role: 'assistant' },
+    { message_id: staying, role: 'user' },
   ]);
 });
 
