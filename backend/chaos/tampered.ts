@@ -10,6 +10,7 @@ export function tamper(evidence: Evidence): [rule: string, tampered: Evidence][]
   const chat = chatOf(mark);
   const session = told?.session_id ?? '';
   const born = stored.sessions.find(({ id }) => id === session)?.created_at ?? 0;
+  const answeredIn = stored.turns.find(({ state }) => state === 'answered')?.chat_id ?? '';
   const act = {
     chat,
     sessionId: session,
@@ -59,6 +60,13 @@ export function tamper(evidence: Evidence): [rule: string, tampered: Evidence][]
       {
         ...evidence,
         closings: [{ chat, sessionId: session, askedAt: born + 1, doneAt: born - 1 }],
+      },
+    ],
+    [
+      'a closed session is closed',
+      {
+        ...evidence,
+        closings: [{ chat: answeredIn, sessionId: undefined, askedAt: Infinity, doneAt: 0 }],
       },
     ],
     [

@@ -1,6 +1,6 @@
 import { callOf, marksIn, saidIn } from '../marks.ts';
 import type { Act } from '../operator.ts';
-import { listAnswered, messagesByMark } from './evidence.ts';
+import { listAnswered, messagesByMark, sessionsThereSince } from './evidence.ts';
 import type { AnsweredTurn, Evidence, Violation } from './evidence.ts';
 
 /** 7: what an operator edited is so in every later prompt, and what they deleted in none. */
@@ -63,16 +63,22 @@ function summaryProblems(evidence: Evidence, act: Act): string[] {
   });
 }
 
-/** A conversation that was closed stays closed: what is said later begins a new one. */
-export function checkClosings(evidence: Evidence): Violation[] {
-  const { stored, closings } = evidence;
+/**
+ * A conversation that was closed stays closed: what is said later begins a new one. One that was
+ * being begun when all of a chat were to be closed may not have been there yet.
+ */
+export function checkClosings({
+  stored,
+  closings,
+}: Pick<Evidence, 'stored' | 'closings'>): Violation[] {
+  const since = sessionsThereSince(stored);
   return closings.flatMap((closing) =>
     stored.sessions
-      .filter(
-        (session) =>
-          session.chat_id === closing.chat && (closing.sessionId ?? session.id) === session.id,
+      .filter(({ id, chat_id: chat }) =>
+        closing.sessionId === undefined
+          ? chat === closing.chat && (since.get(id) ?? Infinity) < closing.askedAt
+          : id === closing.sessionId,
       )
-      .filter((session) => session.created_at < closing.askedAt)
       .flatMap((session) =>
         stored.turns
           .filter((turn) => turn.session_id === session.id && turn.created_at > closing.doneAt)

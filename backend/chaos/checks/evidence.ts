@@ -69,6 +69,19 @@ export function messagesByMark({ stored }: Evidence): Map<string, StoredMessage>
   );
 }
 
+/**
+ * From when on a session was there for everyone: what is answered in it was stored before. What the
+ * session's own row says is when it was begun, which others see only at its commit.
+ */
+export function sessionsThereSince(stored: Stored): Map<string, number> {
+  const since = new Map<string, number>();
+  for (const { session_id: id, state, ended_at: at } of stored.turns) {
+    if (state !== 'answered' || at === null) continue;
+    since.set(id, Math.min(at, since.get(id) ?? Infinity));
+  }
+  return since;
+}
+
 /** Marks of messages that were deleted or forgotten, or may have been; with the replies to them. */
 export function isDeleted(evidence: Evidence): (mark: string) => boolean {
   const deleted = new Set(
