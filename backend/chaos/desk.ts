@@ -15,8 +15,8 @@ export interface Holding {
 
 /** What an operator did through the routes of the panel, and was told. */
 export interface Desk {
-  /** Marks of their own words that were taken. */
-  spoken: { chat: string; mark: string }[];
+  /** Marks of their own words that were taken, and when they asked for that. */
+  spoken: { chat: string; mark: string; at: number }[];
   holdings: Holding[];
   /** Messages that they had sent again, once for each time. */
   resent: number[];
@@ -64,9 +64,10 @@ export function createDesk(
     const { sessions } = await readStored(databaseUrl);
     const chat = random.pick(sessions).chat_id;
     const mark = operatorMark(chat, (words += 1));
+    const at = Date.now();
     const status = await post(`/v1/chats/${chat}/messages`, { text: `${mark} ${chatter(random)}` });
     history.note(`operator: says ${mark}: ${status ?? 'unknown'}`, chat);
-    if (status === 201) desk.spoken.push({ chat, mark });
+    if (status === 201) desk.spoken.push({ chat, mark, at });
   }
 
   async function hold(): Promise<void> {

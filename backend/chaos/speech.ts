@@ -37,6 +37,6 @@ export interface Forgetting {
   chat: string;
   askedAt: number;
   doneAt: number;
-  /** false: nobody said that it was done, so it may be done at any time. */
+  /** false: nobody said that it was done, so it may be done later, or never. */
   known: boolean;
 }

@@ -35,6 +35,14 @@ export function tamper(evidence: Evidence): [rule: string, tampered: Evidence][]
     ],
     ['never lost', { ...evidence, stored: { ...stored, messages: withoutTold } }],
     [
+      'never lost',
+      {
+        ...evidence,
+        stored: { ...stored, messages: withoutTold },
+        forgettings: [{ chat, askedAt: 0, doneAt: 0, known: false }],
+      },
+    ],
+    [
       'processed once',
       {
         ...evidence,
@@ -91,7 +99,10 @@ export function tamper(evidence: Evidence): [rule: string, tampered: Evidence][]
         },
       },
     ],
-    ['never lost', { ...evidence, desk: { ...desk, spoken: [{ chat, mark: '{none:op1}' }] } }],
+    [
+      'never lost',
+      { ...evidence, desk: { ...desk, spoken: [{ chat, mark: '{none:op1}', at: 0 }] } },
+    ],
     [
       'a chat that is taken over is silent',
       { ...evidence, desk: { ...desk, holdings: [{ chat, from: 0, to: Date.now() }] } },

@@ -1,10 +1,10 @@
 import { askedBy, saidIn } from '../marks.ts';
 import type { Said } from '../speech.ts';
 import { isDeleted, isForgotten } from './evidence.ts';
-import type { Evidence, Violation } from './evidence.ts';
+import type { Traces, Violation } from './evidence.ts';
 
 /** 6, and the promise behind it: what was accepted is never lost, and is processed once. */
-export function checkAnswers(evidence: Evidence): Violation[] {
+export function checkAnswers(evidence: Traces): Violation[] {
   const { stored, said } = evidence;
   const deleted = isDeleted(evidence);
   const places = new Map<string, string[]>();
@@ -27,7 +27,7 @@ export function checkAnswers(evidence: Evidence): Violation[] {
     });
     if (found.length > 1)
       return [report('processed once', `is there ${found.length} times: ${found.join(', ')}`)];
-    if (found.length === 0 && wasAccepted(words) && !deleted(words.mark)) {
+    if (found.length === 0 && wasAccepted(words) && !deleted(words.mark, keptAt(words))) {
       return [report('never lost', 'was accepted, and is nowhere')];
     }
     return checkReplies(evidence, words).map((problem) => report('one answer', problem));
@@ -39,7 +39,12 @@ function wasAccepted({ channel, calls }: Said): boolean {
   return channel === 'telegram' || calls.some(({ accepted }) => accepted);
 }
 
-function checkReplies(evidence: Evidence, { chat, mark, calls }: Said): string[] {
+/** A call that was accepted found it there, or stored it, also where it was erased before. */
+function keptAt({ at, calls }: Said): number {
+  return Math.max(at, ...calls.filter(({ accepted }) => accepted).map((call) => call.at));
+}
+
+function checkReplies(evidence: Traces, { chat, mark, calls }: Said): string[] {
   const { stored } = evidence;
   // The same words, said again after that, are answered again.
   if (isForgotten(evidence)(mark)) return [];

@@ -82,23 +82,53 @@ export function sessionsThereSince(stored: Stored): Map<string, number> {
   return since;
 }
 
+/** What tells whether something may be gone. */
+export type Traces = Pick<Evidence, 'stored' | 'said' | 'desk' | 'forgettings' | 'acts'>;
+
 /** Marks of messages that were deleted or forgotten, or may have been; with the replies to them. */
-export function isDeleted(evidence: Evidence): (mark: string) => boolean {
+export function isDeleted(traces: Traces): (mark: string, keptAt?: number) => boolean {
   const deleted = new Set(
-    evidence.acts.filter(({ kind }) => kind === 'delete-message').flatMap(({ marks }) => marks),
+    traces.acts.filter(({ kind }) => kind === 'delete-message').flatMap(({ marks }) => marks),
   );
-  const forgotten = isForgotten(evidence);
-  return (mark) => deleted.has(mark) || forgotten(mark);
+  const forgotten = isForgotten(traces);
+  return (mark, keptAt) => deleted.has(mark) || forgotten(mark, keptAt);
 }
 
-/** What was said before a forgetting was done; of one that nobody confirmed, all that was said in the chat. */
-export function isForgotten({ said, forgettings }: Evidence): (mark: string) => boolean {
-  const saidAt = new Map(said.map(({ mark, at }) => [mark, at]));
-  return (mark) => {
-    // Of an operator's words nobody noted when they were said.
-    const at = saidAt.get(askedBy(mark)) ?? 0;
-    return forgettings.some(
-      ({ chat, doneAt, known }) => chat === chatOf(mark) && (!known || at < doneAt),
+/**
+ * What may have been erased since it was said, or since `keptAt`, when it is known to have been
+ * there: nothing is erased after the last forgetting of its chat is over.
+ */
+export function isForgotten(traces: Traces): (mark: string, keptAt?: number) => boolean {
+  const { said, desk } = traces;
+  const saidAt = new Map([...said, ...desk.spoken].map(({ mark, at }) => [mark, at]));
+  const until = erasedUntil(traces);
+  // When an operator said what was not confirmed, nobody noted.
+  return (mark, keptAt = saidAt.get(askedBy(mark)) ?? 0) => keptAt < (until.get(chatOf(mark)) ?? 0);
+}
+
+/**
+ * The server may carry out what its caller has given up: a process is paused for up to 24 s, its
+ * connections hang for up to 6 s, and it gives a statement up after 30 s.
+ */
+const STILL_AT_WORK_MS = 60_000;
+
+/**
+ * When the last forgetting of a chat was over. One that nobody confirmed came, if it came, before
+ * the first session that is left was there, because it takes all that are; and not much later than
+ * its caller gave it up.
+ */
+function erasedUntil({ stored, forgettings }: Traces): Map<string, number> {
+  const since = sessionsThereSince(stored);
+  const leftSince = (chat: string) =>
+    Math.min(
+      ...stored.sessions
+        .filter(({ chat_id: of }) => of === chat)
+        .map(({ id }) => since.get(id) ?? Infinity),
     );
-  };
+  const until = new Map<string, number>();
+  for (const { chat, doneAt, known } of forgettings) {
+    const end = known ? doneAt : Math.min(doneAt + STILL_AT_WORK_MS, leftSince(chat));
+    until.set(chat, Math.max(end, until.get(chat) ?? 0));
+  }
+  return until;
 }
