@@ -40,8 +40,7 @@ export async function readAnswer(
   request: AnswerRequest,
   limits: Limits,
 ): Promise<Answer> {
-  const answer = await connection.ask(request, limits);
-  const body = parseBody(await answer.text());
+  const body = parseBody(await connection.ask(request, limits));
   const choice = body.choices?.[0];
   if (choice?.message === undefined) throw unusable('the answer has no choices');
   return toAnswer(choice.message.content ?? '', choice.finish_reason, body.usage);
@@ -55,7 +54,7 @@ export async function streamAnswer(
   onDelta: (text: string) => void,
 ): Promise<Answer> {
   const stream = { stream: true, stream_options: { include_usage: true } } as const;
-  const answer = await connection.ask({ ...request, ...stream }, limits);
+  const answer = await connection.askForStream({ ...request, ...stream }, limits);
   let text = '';
   let emitted = 0;
   let finishReason: string | undefined;

@@ -1,9 +1,12 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 import type { Dispatcher } from 'undici';
 import type { ModelConfig } from '#src/config.ts';
 import type { AnswerRequest } from './openai-request.ts';
 import { retryAfterSeconds } from './retry-after.ts';
+import { requestWhole } from './whole-response.ts';
+import type { WholeResponse } from './whole-response.ts';
 
 export type OpenAiConfig = Extract<ModelConfig, { kind: 'openai' }>;
 
@@ -16,7 +19,7 @@ export function isOpenAi(baseUrl: string): boolean {
   return new URL(baseUrl).hostname === 'api.openai.com';
 }
 
-/** The body of a successful response; it must be read, or the connection is lost. */
+/** The body of a successful response. */
 export type AnswerBody = Dispatcher.ResponseData['body'];
 
 /** When an attempt must be over, in `performance.now()` time; the signal aborts it. */
@@ -31,7 +34,9 @@ export interface Connection {
    * provider's `retry-after`; a wait past the deadline is not begun. Rejects with
    * {@link ProviderError} or {@link UnreachableError}.
    */
-  ask: (body: AnswerRequest, limits: Limits) => Promise<AnswerBody>;
+  ask: (body: AnswerRequest, limits: Limits) => Promise<string>;
+  /** The same for an answer that is read while it comes; it must be, or the connection is lost. */
+  askForStream: (body: AnswerRequest, limits: Limits) => Promise<AnswerBody>;
   /** Cuts every socket. */
   close: () => Promise<void>;
 }
@@ -79,50 +84,75 @@ export function openConnection(config: OpenAiConfig): Connection {
     ...(config.apiKey === undefined ? {} : { authorization: `Bearer ${config.apiKey}` }),
   };
 
-  async function askOnce(body: string, signal: AbortSignal): Promise<Outcome> {
+  async function askOnce(body: string, signal: AbortSignal): Promise<Outcome<string>> {
+    let response: WholeResponse;
+    try {
+      response = await requestWhole(pool, { method: 'POST', path, headers, body }, signal);
+    } catch (cause) {
+      return noResponse(cause);
+    }
+    const { statusCode, text, failure } = response;
+    if (!isSuccess(statusCode)) return refusal(statusCode, response.headers, text);
+    if (failure !== undefined) throw failure;
+    return { answer: text };
+  }
+
+  async function askOnceForStream(body: string, signal: AbortSignal): Promise<Outcome<AnswerBody>> {
     let response: Dispatcher.ResponseData;
     try {
       response = await pool.request({ method: 'POST', path, headers, body, signal });
     } catch (cause) {
-      return { failure: new UnreachableError('no response', { cause }), isPassing: true };
+      return noResponse(cause);
     }
-    if (response.statusCode >= 200 && response.statusCode < 300) return { answer: response.body };
-    return await readFailure(response);
+    if (isSuccess(response.statusCode)) return { answer: response.body };
+    const text = await response.body.text().catch(() => '');
+    return refusal(response.statusCode, response.headers, text);
   }
 
   return {
-    async ask(body, { signal, deadline }) {
-      const text = JSON.stringify(body);
-      for (let retry = 0; ; retry += 1) {
-        const outcome = await askOnce(text, signal);
-        if ('answer' in outcome) return outcome.answer;
-        signal.throwIfAborted();
-        const { failure, isPassing } = outcome;
-        const asked = failure instanceof ProviderError ? failure.retryAfterSeconds : undefined;
-        const isTooLong = asked !== undefined && performance.now() + asked * 1_000 >= deadline;
-        if (!isPassing || isTooLong || retry === RETRIES) throw failure;
-        const backoff = FIRST_PAUSE_MS * 2 ** retry * (1 - Math.random() / 4);
-        await sleep(asked === undefined ? backoff : asked * 1_000, undefined, { signal });
-      }
-    },
+    ask: (body, limits) => retry(askOnce, body, limits),
+    askForStream: (body, limits) => retry(askOnceForStream, body, limits),
     close: () => pool.destroy(),
   };
 }
 
-type Outcome =
-  | { answer: AnswerBody }
+type Outcome<Answer> =
+  | { answer: Answer }
   | { failure: ProviderError | UnreachableError; isPassing: boolean };
 
-async function readFailure({ statusCode, headers, body }: Dispatcher.ResponseData) {
+async function retry<Answer>(
+  askOnce: (body: string, signal: AbortSignal) => Promise<Outcome<Answer>>,
+  body: AnswerRequest,
+  { signal, deadline }: Limits,
+): Promise<Answer> {
+  const text = JSON.stringify(body);
+  for (let tries = 0; ; tries += 1) {
+    const outcome = await askOnce(text, signal);
+    if ('answer' in outcome) return outcome.answer;
+    signal.throwIfAborted();
+    const { failure, isPassing } = outcome;
+    const asked = failure instanceof ProviderError ? failure.retryAfterSeconds : undefined;
+    const isTooLong = asked !== undefined && performance.now() + asked * 1_000 >= deadline;
+    if (!isPassing || isTooLong || tries === RETRIES) throw failure;
+    const backoff = FIRST_PAUSE_MS * 2 ** tries * (1 - Math.random() / 4);
+    await sleep(asked === undefined ? backoff : asked * 1_000, undefined, { signal });
+  }
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+function noResponse(cause: unknown) {
+  return { failure: new UnreachableError('no response', { cause }), isPassing: true };
+}
+
+function refusal(status: number, headers: IncomingHttpHeaders, text: string) {
   const given = new Headers(Object.entries(headers).map(([name, value]) => [name, String(value)]));
   const advice = given.get('x-should-retry');
-  const isPassing = passingStatuses.has(statusCode) || statusCode >= 500;
+  const isPassing = passingStatuses.has(status) || status >= 500;
   return {
-    failure: new ProviderError(
-      errorOf(await body.text().catch(() => '')),
-      statusCode,
-      retryAfterSeconds(given),
-    ),
+    failure: new ProviderError(errorOf(text), status, retryAfterSeconds(given)),
     isPassing: advice === null ? isPassing : advice === 'true',
   };
 }
