@@ -6,6 +6,8 @@ export interface StatementCounts {
   other: number;
 }
 
+const turnStatements = /^(open_turns?|begin_turn|store_reply|store_replies)$/;
+
 /** Loaded into a measured process: counts where every statement passes, whoever sends it. */
 const counts: StatementCounts = { turn: 0, other: 0 };
 const query: (...args: never[]) => unknown = Reflect.get(Client.prototype, 'query');
@@ -13,7 +15,7 @@ const counted = new Proxy(query, {
   apply(target, client, args: unknown[]) {
     const [statement] = args;
     const isPrepared = typeof statement === 'object' && statement !== null && 'name' in statement;
-    counts[isPrepared && /_turns?$/.test(String(statement.name)) ? 'turn' : 'other'] += 1;
+    counts[isPrepared && turnStatements.test(String(statement.name)) ? 'turn' : 'other'] += 1;
     return Reflect.apply(target, client, args);
   },
 });

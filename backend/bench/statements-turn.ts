@@ -2,6 +2,7 @@ import type { Connection } from '#src/db/connect.ts';
 import { createTurnStatements } from '#src/db/turn-statements.ts';
 import type { TurnLimits } from '#src/db/turn-statements.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
+import { packContextLog } from '#src/memory/context-log.ts';
 import { countText, countTokens } from '#src/memory/count-tokens.ts';
 import type { Turn } from './load-process.ts';
 import { sentence } from './sentences.ts';
@@ -56,7 +57,7 @@ export function createStatementsTurn({ pool, close }: Connection, recall: boolea
         completionTokens: 20,
         costUsd: undefined,
         latencyMs: 1,
-        context: log,
+        context: packContextLog(log),
         spentTokens: 320,
       });
     },

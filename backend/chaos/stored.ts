@@ -43,10 +43,10 @@ export interface StoredTurn {
 
 /** As far as it is compared with what the model was sent. */
 export interface StoredContext {
-  summary: { version: number } | null;
-  window: { messages: number };
-  recalled: object[];
-  left_out: { messages: number };
+  summary?: { version: number };
+  window?: { messages: number };
+  recalled?: object[];
+  left_out?: { messages: number };
 }
 
 export interface StoredSummary {

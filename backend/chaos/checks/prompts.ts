@@ -94,9 +94,9 @@ export function checkContextLogs(evidence: Evidence): Violation[] {
     const log = turn.context;
     const told = [
       log?.summary?.version ?? 0,
-      log?.window.messages,
-      log?.recalled.length,
-      log?.left_out.messages,
+      log?.window?.messages ?? 0,
+      log?.recalled?.length ?? 0,
+      log?.left_out?.messages ?? 0,
     ];
     const sent = [prompt.version, prompt.window.length, prompt.recalled.length, 0];
     if (told.join() === sent.join()) return [];

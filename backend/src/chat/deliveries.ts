@@ -156,13 +156,13 @@ async function claimDue(db: Db, channel: string): Promise<Delivery[]> {
     ), claimed as (
       update messages m set delivery_due_at = now() + make_interval(secs => ${CLAIM_SECONDS})
       from due where m.id = due.id
-      returning m.id, m.session_id, m.content, m.author, m.delivery_state
+      returning m.id, m.session_id, m.turn_id, m.content, m.author, m.delivery_state
     )
     select c.id as message_id, s.chat_id, coalesce(t.user_id, s.user_id) as user_id, c.session_id,
       t.id as turn_id, c.content as text, c.author, c.delivery_state as state
     from claimed c
     join chat_sessions s on s.id = c.session_id
-    left join turns t on t.reply_message_id = c.id
+    left join turns t on t.id = c.turn_id
     order by c.id`.execute(db);
   return rows;
 }

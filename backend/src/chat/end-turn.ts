@@ -3,7 +3,8 @@ import type { Claim, FinishedTurn } from '#src/db/turn-statements.ts';
 import { endTurn, releaseLeases } from '#src/db/turns.ts';
 import type { AppError } from '#src/errors.ts';
 import { asAppError } from '#src/errors.ts';
-import type { ContextLog } from '#src/memory/assemble-context.ts';
+import { packContextLog } from '#src/memory/context-log.ts';
+import type { ContextLog } from '#src/memory/context-log.ts';
 import type { Chat } from './chat.ts';
 import { findCaller, shuttingDown, stoppedByUser } from './running-turn.ts';
 import type { RunningTurn } from './running-turn.ts';
@@ -27,7 +28,7 @@ export async function giveUp(
     state,
     errorCode: problem.code,
     error: problem.message,
-    context: log,
+    context: packContextLog(log),
   });
   chat.metrics.turns.inc({ outcome: state });
   chat.logger.warn(

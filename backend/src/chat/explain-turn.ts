@@ -2,7 +2,8 @@ import type { Selectable } from 'kysely';
 import type { Db } from '#src/db/connect.ts';
 import type { Turns } from '#src/db/tables.ts';
 import { AppError } from '#src/errors.ts';
-import type { ContextLog } from '#src/memory/assemble-context.ts';
+import { unpackContextLog } from '#src/memory/context-log.ts';
+import type { ContextLog, StoredContextLog } from '#src/memory/context-log.ts';
 
 /** What the model was sent for a turn's reply, and why. Texts are read now: an erased one is null. */
 export interface TurnExplanation {
@@ -33,7 +34,7 @@ export async function explainTurn(db: Db, turnId: string): Promise<TurnExplanati
   const turn = await db
     .selectFrom('turns')
     .selectAll()
-    .$castTo<Omit<Selectable<Turns>, 'context'> & { context: ContextLog | null }>()
+    .$castTo<Omit<Selectable<Turns>, 'context'> & { context: StoredContextLog | null }>()
     .where('id', '=', turnId)
     .executeTakeFirst();
   if (turn === undefined) throw new AppError('not_found', `There is no turn ${turnId}.`);
@@ -51,16 +52,16 @@ export async function explainTurn(db: Db, turnId: string): Promise<TurnExplanati
     cost_usd: turn.cost_usd === null ? null : Number(turn.cost_usd),
     user_message_id: turn.user_message_id,
     reply_message_id: turn.reply_message_id,
-    context: await withTexts(db, turn.session_id, turn.context),
+    context: await withTexts(db, turn.session_id, unpackContextLog(turn.context)),
   };
 }
 
 async function withTexts(
   db: Db,
   sessionId: string,
-  log: ContextLog | null,
+  log: ContextLog | undefined,
 ): Promise<Explained | null> {
-  if (log?.instruction === undefined) return null;
+  if (log === undefined) return null;
   const summary =
     log.summary &&
     (await db

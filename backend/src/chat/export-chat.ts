@@ -1,5 +1,9 @@
+import type { Selectable } from 'kysely';
 import type { Db } from '#src/db/connect.ts';
+import type { Turns } from '#src/db/tables.ts';
 import { AppError } from '#src/errors.ts';
+import { unpackContextLog } from '#src/memory/context-log.ts';
+import type { StoredContextLog } from '#src/memory/context-log.ts';
 
 /**
  * Everything that is kept of a chat, oldest first, read at one moment.
@@ -37,6 +41,7 @@ export async function exportChat(db: Db, chatId: string) {
         await tx
           .selectFrom('turns')
           .selectAll()
+          .$castTo<Omit<Selectable<Turns>, 'context'> & { context: StoredContextLog | null }>()
           .where('session_id', 'in', ids)
           .orderBy('id')
           .execute(),
@@ -47,23 +52,17 @@ export async function exportChat(db: Db, chatId: string) {
           .orderBy('id')
           .execute(),
       ];
-      const turnOf = new Map(
-        turns.flatMap((turn) => [
-          [turn.user_message_id, turn.id],
-          [turn.reply_message_id, turn.id],
-        ]),
-      );
       return {
         chat_id: chatId,
         exported_at: new Date().toISOString(),
         sessions: sessions.map((session) => ({
           ...session,
-          messages: ofSession(messages, session.id).map((message) => ({
-            ...message,
-            turn_id: turnOf.get(message.id) ?? null,
-          })),
+          messages: ofSession(messages, session.id),
           summaries: ofSession(summaries, session.id),
-          turns: ofSession(turns, session.id).map(({ request_hash: _, ...turn }) => turn),
+          turns: ofSession(turns, session.id).map(({ request_hash: _, context, ...turn }) => ({
+            ...turn,
+            context: unpackContextLog(context) ?? null,
+          })),
           embeddings: ofSession(embeddings, session.id),
         })),
       };

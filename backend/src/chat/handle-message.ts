@@ -1,5 +1,6 @@
 import { AppError, asAppError } from '#src/errors.ts';
 import { assembleContext } from '#src/memory/assemble-context.ts';
+import { packContextLog } from '#src/memory/context-log.ts';
 import { countText, countTokens } from '#src/memory/count-tokens.ts';
 import { recallForTurn } from '#src/memory/recall/recall-for-turn.ts';
 import type { Chat } from './chat.ts';
@@ -158,7 +159,7 @@ export async function answerTurn(
     completionTokens: answer.completionTokens,
     costUsd: answer.costUsd,
     latencyMs: Math.round(performance.now() - startedAt),
-    context: log,
+    context: packContextLog(log),
     spentTokens:
       (answer.promptTokens ?? log.prompt_tokens_estimated) + (answer.completionTokens ?? tokens),
   };

@@ -51,7 +51,7 @@ test('no prompt has a hole or a stranger in it while everything happens at once'
   const turns = await sql.rows<Turn>(
     `select t.session_id, t.user_message_id, m.content,
         coalesce((t.context #>> '{summary,last_message_id}')::bigint, 0)::text as watermark,
-        c.content as summary, t.context #>> '{left_out,messages}' as left_out
+        c.content as summary, coalesce(t.context #>> '{left_out,messages}', '0') as left_out
       from turns t join messages m on m.id = t.user_message_id
       left join conversation_summaries c on c.id::text = t.context #>> '{summary,id}'
       where state = 'answered'`,

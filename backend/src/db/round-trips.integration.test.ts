@@ -24,7 +24,7 @@ afterAll(async () => {
   await model.close();
 });
 
-const turn = ['open_turn', 'finish_turn'];
+const turn = ['open_turn', 'store_reply'];
 
 test.each([
   ['a new chat', { chat_id: 'plain', text: 'Hi' }],
@@ -65,7 +65,7 @@ test('with vectors a turn makes one more, for what they found', async () => {
   const ask = () => withVectors.handle({ chat_id: 'vectors', text: 'Which pet?' });
   await ask();
   const [first, second, third, ...more] = await statementsOf(ask);
-  expect([first, third, more]).toEqual(['open_turn', 'finish_turn', []]);
+  expect([first, third, more]).toEqual(['open_turn', 'store_reply', []]);
   expect(second).toContain('recallable');
   await withVectors.close();
   await world.close();
@@ -76,7 +76,9 @@ async function statementsOf(call: () => Promise<unknown>): Promise<string[]> {
   query.mockClear();
   await call();
   const sent = query.mock.calls.map(([statement]: unknown[]) => textOf(statement));
-  return sent.filter((text) => !isKeepers(text)).map((text) => /\w+_turn/.exec(text)?.[0] ?? text);
+  return sent
+    .filter((text) => !isKeepers(text))
+    .map((text) => /open_turn|store_reply/.exec(text)?.[0] ?? text);
 }
 
 function isKeepers(text: string): boolean {

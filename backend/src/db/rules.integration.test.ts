@@ -63,12 +63,13 @@ const columnsOf: Record<string, string[]> = {
 };
 
 test('whoever closes a session or opens it, closed_at says the same', async () => {
-  const closedAt = async (assignment: string) =>
-    (
-      await sql.rows<{ is_active: boolean; has: boolean }>(
-        `update chat_sessions set ${assignment} returning is_active, closed_at is not null as has`,
-      )
-    )[0];
+  const closedAt = async (assignment: string) => {
+    await sql.rows(`update chat_sessions set ${assignment}`);
+    const [session] = await sql.rows<{ is_active: boolean; has: boolean }>(
+      `select is_active, closed_at is not null as has from chat_sessions`,
+    );
+    return session;
+  };
   expect(await closedAt('is_active = false')).toEqual({ is_active: false, has: true });
   expect(await closedAt('is_active = true')).toEqual({ is_active: true, has: false });
   expect(await closedAt('closed_at = now()')).toEqual({ is_active: false, has: true });
@@ -80,8 +81,8 @@ test('whoever closes a session or opens it, closed_at says the same', async () =
 
 test('a turn forgets a message that is deleted, and follows one that takes a new id', async () => {
   const [message] = await sql.rows<{ id: string }>(
-    `insert into messages (session_id, role, content) select id, 'user', 'Hi' from chat_sessions
-      returning id`,
+    `insert into messages (session_id, role, content, turn_id)
+      select session_id, 'user', 'Hi', id from turns returning id`,
   );
   await sql.rows('update turns set user_message_id = $1, reply_message_id = $1', [message?.id]);
   const [moved] = await sql.rows<{ id: string }>(
@@ -92,4 +93,27 @@ test('a turn forgets a message that is deleted, and follows one that takes a new
   expect(await refersTo()).toEqual([{ user_message_id: moved?.id, reply_message_id: moved?.id }]);
   await sql.rows('delete from messages where id = $1', [moved?.id]);
   expect(await refersTo()).toEqual([{ user_message_id: null, reply_message_id: null }]);
+});
+
+test('what is of no session is refused, and what is of one goes with it', async () => {
+  const nowhere = 'there is no session 00000000-0000-0000-0000-000000000000';
+  const id = `'00000000-0000-0000-0000-000000000000'`;
+  await expect(
+    sql.rows(`insert into messages (session_id, role, content) values (${id}, 'user', 'Hi')`),
+  ).rejects.toThrow(nowhere);
+  await expect(
+    sql.rows(
+      `insert into turns (session_id, chat_id, user_id, state) values (${id}, 'chat', 'user', 'failed')`,
+    ),
+  ).rejects.toThrow(nowhere);
+  await expect(sql.rows(`update turns set session_id = ${id}`)).rejects.toThrow(nowhere);
+
+  const left = async () =>
+    await sql.rows(
+      `select (select count(*)::integer from messages) as messages,
+        (select count(*)::integer from turns) as turns`,
+    );
+  expect(await left()).toEqual([{ messages: expect.any(Number), turns: 1 }]);
+  await sql.rows('delete from chat_sessions');
+  expect(await left()).toEqual([{ messages: 0, turns: 0 }]);
 });

@@ -25,7 +25,7 @@ export async function listSessionsToSummarize(
             < now() - make_interval(mins => ${due.idleMinutes})))
       and exists (select from messages m
         where m.session_id = s.id and m.id > latest_watermark(s.id)
-          and not exists (select from turns t where t.user_message_id = m.id
+          and not exists (select from turns t where t.id = m.turn_id and t.user_message_id = m.id
             and t.state not in ('answered', 'silenced')))
     order by since limit ${due.limit}`.execute(db);
   return rows.map((row) => row.id);

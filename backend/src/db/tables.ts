@@ -144,6 +144,10 @@ export interface Messages {
    * estimated; null after an edit by hand, counted again when read
    */
   tokens: number | null;
+  /**
+   * the turn whose message or reply it is; null where somebody wrote it by hand
+   */
+  turn_id: Int8 | null;
 }
 
 export interface MessageSweep {

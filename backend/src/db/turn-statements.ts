@@ -135,9 +135,9 @@ export function createTurnStatements(pool: Pool, limits: TurnLimits): TurnStatem
       ? createBatcher(opening)
       : { send: opening.one, countWaiting: () => 0 };
   const finish = createBatcher<FinishedTurn, string | null>({
-    one: (turn) => callAlone('finish_turn', toFinish(turn, limits)),
+    one: (turn) => callAlone('store_reply', toFinish(turn, limits)),
     many: (turns) =>
-      call('finish_turns', [JSON.stringify(turns.map((turn) => toFinish(turn, limits)))]),
+      call('store_replies', [JSON.stringify(turns.map((turn) => toFinish(turn, limits)))]),
     isUndone,
   });
   return {
@@ -198,7 +198,7 @@ function toRead(limits: TurnLimits, listed: boolean): unknown[] {
   ];
 }
 
-/** In the order of finish_turn's parameters. */
+/** In the order of store_reply's parameters. */
 function toFinish(turn: FinishedTurn, limits: TurnLimits): unknown[] {
   return [
     turn.turnId,

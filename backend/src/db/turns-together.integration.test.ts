@@ -65,7 +65,7 @@ test('turns at the same moment share their statements, and each chat gets its ow
   const answers = await Promise.all(chats.map(say));
   expect(answers.map(({ body }) => body.text)).toEqual(chats.map((chat) => `echo: I am ${chat}`));
   expect(countOf('open_turns')).toBeGreaterThan(0);
-  expect(countOf('finish_turns')).toBeGreaterThan(0);
+  expect(countOf('store_replies')).toBeGreaterThan(0);
   const stored = await sql.rows(
     `select s.chat_id, array_agg(m.content order by m.id) as said, s.messages_since_summary as count
       from chat_sessions s join messages m on m.session_id = s.id group by s.id`,
@@ -84,7 +84,7 @@ test('with recall each is opened alone, so that searches run side by side', asyn
   await Promise.all(names('chat', 20).map(say));
   expect(countOf('open_turn')).toBe(20);
   expect(countOf('open_turns')).toBe(0);
-  expect(countOf('finish_turns')).toBeGreaterThan(0);
+  expect(countOf('store_replies')).toBeGreaterThan(0);
 });
 
 test.each([

@@ -1,5 +1,6 @@
 import type { PromptMessage } from '#src/clients/model.ts';
 import type { Memory, RecalledMemory, WindowMessage } from '#src/db/memory.ts';
+import type { ContextLog } from './context-log.ts';
 import { countText, countTokens, MESSAGE_OVERHEAD_TOKENS } from './count-tokens.ts';
 import type { CountedText } from './count-tokens.ts';
 import { quote } from './quote.ts';
@@ -15,32 +16,6 @@ export interface ContextInput {
   tokenBudget: number;
   /** What was missing before, as short codes. */
   notes?: string[];
-}
-
-/** What went into a prompt and what did not: stored with the turn. All counts are estimated tokens. */
-export interface ContextLog {
-  instruction: { tokens: number };
-  summary: { id: string; version: number; last_message_id: string; tokens: number } | null;
-  window: {
-    first_message_id: string | null;
-    last_message_id: string | null;
-    messages: number;
-    tokens: number;
-  };
-  /** In the order of the prompt: by time. */
-  recalled: (Omit<RecalledMemory, 'content'> & { tokens: number })[];
-  message: { tokens: number };
-  left_out: {
-    /** Messages that neither the summary nor the window holds, because the budget was too small. */
-    messages: number;
-    /** Messages of turns that failed or were stopped before any answer. */
-    unanswered_messages: number;
-    memories: number;
-  };
-  prompt_tokens_estimated: number;
-  token_budget: number;
-  /** What was missing or degraded, as short codes. */
-  notes: string[];
 }
 
 /**

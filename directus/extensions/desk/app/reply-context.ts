@@ -21,7 +21,7 @@ export const ReplyContext = defineComponent({
     void desk.attempt(load);
     return () => {
       if (log.value === undefined) return h('div', { class: 'desk-context' }, '…');
-      if (log.value?.instruction === undefined) {
+      if (log.value?.tokens === undefined) {
         return h('div', { class: 'desk-context' }, desk.say('no_context'));
       }
       return draw(desk, props.turn, log.value, texts.value);
@@ -52,31 +52,30 @@ async function textsOf(desk: Desk, log: ContextLog | null): Promise<Map<string, 
 function draw(desk: Desk, turn: Turn, log: ContextLog, texts: Map<string, string>): VNode {
   const { say } = desk;
   const tokens = (n: number) => say('tokens', { n });
+  const recalled = log.recalled ?? [];
   return h('div', { class: 'desk-context' }, [
     h('div', { class: 'desk-facts' }, [
       ...facts(desk, turn).map((fact) => h('span', fact)),
-      h('span', say('budget', { n: log.prompt_tokens_estimated, max: log.token_budget })),
+      h('span', say('budget', { n: log.tokens.prompt, max: log.tokens.budget })),
     ]),
     meter(log),
-    part('instruction', say('instruction'), tokens(log.instruction.tokens)),
-    log.summary === null
+    part('instruction', say('instruction'), tokens(log.tokens.instruction)),
+    log.summary === undefined
       ? part('summary', say('no_summary'), '')
       : part(
           'summary',
           say('summary_version', { n: log.summary.version }),
-          tokens(log.summary.tokens),
+          tokens(log.tokens.summary ?? 0),
           quote(texts.get(`s${log.summary.id}`) ?? say('erased')),
         ),
-    part('window', say('window', { n: log.window.messages }), windowOf(desk, log)),
+    part('window', say('window', { n: log.window?.messages ?? 0 }), windowOf(desk, log)),
     part(
       'recalled',
-      log.recalled.length === 0
-        ? say('recalled_none')
-        : say('recalled', { n: log.recalled.length }),
+      recalled.length === 0 ? say('recalled_none') : say('recalled', { n: recalled.length }),
       '',
-      ...log.recalled.map((hit) => memory(desk, hit, texts.get(`m${hit.memory_id}`))),
+      ...recalled.map((hit) => memory(desk, hit, texts.get(`m${hit.memory_id}`))),
     ),
-    part('message', say('message'), tokens(log.message.tokens)),
+    part('message', say('message'), tokens(log.tokens.message)),
     part('left-out', ...leftOut(desk, log)),
   ]);
 }
@@ -94,18 +93,19 @@ function facts({ say }: Desk, turn: Turn): string[] {
 
 /** How the prompt's tokens divide. */
 function meter(log: ContextLog): VNode {
-  const recalled = log.recalled.reduce((sum, { tokens }) => sum + tokens, 0);
+  const recalled = (log.recalled ?? []).reduce((sum, hit) => sum + hit.tokens, 0);
+  const { tokens } = log;
   const parts: [string, number][] = [
-    ['instruction', log.instruction.tokens],
-    ['summary', log.summary?.tokens ?? 0],
-    ['window', log.window.tokens],
+    ['instruction', tokens.instruction],
+    ['summary', tokens.summary ?? 0],
+    ['window', tokens.window ?? 0],
     ['recalled', recalled],
-    ['message', log.message.tokens],
+    ['message', tokens.message],
   ];
   return h(
     'div',
     { class: 'desk-meter' },
-    parts.map(([name, tokens]) => h('i', { class: name, style: { flexGrow: tokens } })),
+    parts.map(([name, count]) => h('i', { class: name, style: { flexGrow: count } })),
   );
 }
 
@@ -117,12 +117,9 @@ function part(name: string, title: string, detail: string, ...content: VNode[]):
   ]);
 }
 
-function windowOf({ say }: Desk, { window }: ContextLog): string {
-  const range =
-    window.first_message_id === null
-      ? ''
-      : `#${window.first_message_id} … #${window.last_message_id} · `;
-  return range + say('tokens', { n: window.tokens });
+function windowOf({ say }: Desk, { window, tokens }: ContextLog): string {
+  const range = window === undefined ? '' : `#${window.first} … #${window.last} · `;
+  return range + say('tokens', { n: tokens.window ?? 0 });
 }
 
 function memory({ say, when }: Desk, hit: Recalled, text: string | undefined): VNode {
@@ -138,11 +135,11 @@ function memory({ say, when }: Desk, hit: Recalled, text: string | undefined): V
   ]);
 }
 
-function leftOut({ say }: Desk, { left_out: left, notes }: ContextLog): [string, string] {
+function leftOut({ say }: Desk, { left_out: left, notes = [] }: ContextLog): [string, string] {
   const reasons = [
-    left.messages > 0 ? say('left_messages', { n: left.messages }) : null,
-    left.unanswered_messages > 0 ? say('left_unanswered', { n: left.unanswered_messages }) : null,
-    left.memories > 0 ? say('left_memories', { n: left.memories }) : null,
+    left?.messages ? say('left_messages', { n: left.messages }) : null,
+    left?.unanswered_messages ? say('left_unanswered', { n: left.unanswered_messages }) : null,
+    left?.memories ? say('left_memories', { n: left.memories }) : null,
     ...notes,
   ].filter((reason) => reason !== null);
   if (reasons.length === 0) return [say('left_out_nothing'), ''];

@@ -16,6 +16,7 @@ export interface Session {
 export interface Message {
   id: string;
   session_id: string;
+  turn_id: string | null;
   role: 'user' | 'assistant' | 'system' | 'tool';
   content: string;
   tokens: number | null;
@@ -44,20 +45,19 @@ export interface Turn {
 
 /** What went into a prompt, as the backend keeps it with the turn. All counts are estimated tokens. */
 export interface ContextLog {
-  instruction: { tokens: number };
-  summary: { id: string; version: number; tokens: number } | null;
-  window: {
-    first_message_id: string | null;
-    last_message_id: string | null;
-    messages: number;
-    tokens: number;
+  summary?: { id: string; version: number };
+  window?: { first: string; last: string; messages: number };
+  recalled?: Recalled[];
+  left_out?: { messages: number; unanswered_messages: number; memories: number };
+  notes?: string[];
+  tokens: {
+    instruction: number;
+    summary?: number;
+    window?: number;
+    message: number;
+    prompt: number;
+    budget: number;
   };
-  recalled: Recalled[];
-  message: { tokens: number };
-  left_out: { messages: number; unanswered_messages: number; memories: number };
-  prompt_tokens_estimated: number;
-  token_budget: number;
-  notes: string[];
 }
 
 export interface Recalled {

@@ -85,9 +85,10 @@ async function readThread(desk: Desk, sessionId: string, limit: number) {
   const messages = newestFirst.toReversed();
   const ids = messages.map(({ id }) => id);
   if (ids.length === 0) return { messages, turns: [], memories: new Map<string, Memory>() };
+  const turnIds = new Set(messages.flatMap(({ turn_id: id }) => (id === null ? [] : [id])));
   const [turns, rows] = await Promise.all([
     desk.list<Turn>('turns', {
-      filter: { _or: [{ user_message_id: { _in: ids } }, { reply_message_id: { _in: ids } }] },
+      filter: { id: { _in: [...turnIds] } },
       fields: turnFields,
       limit: -1,
     }),

@@ -37,6 +37,7 @@ export const messages: CollectionData = {
     delivery_due_at: time('Delivery due', 'Отправить', { group: 'technical' }),
     channel_message_id: technical('Id in the channel', 'Ид. в канале'),
     tokens: technical('Tokens', 'Токены'),
+    turn_id: technical('Turn id', 'Ид. ответа'),
     id: shown('Message id', 'Ид. сообщения', { group: 'technical' }),
   },
 };
