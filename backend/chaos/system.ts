@@ -11,7 +11,7 @@ import { startVectorStore } from '#test/vector-store.ts';
 import type { TestVectorStore } from '#test/vector-store.ts';
 import { startFakeTelegram, TOKEN } from '../../telegram-bot/test/fake-telegram.ts';
 import type { FakeTelegram } from '../../telegram-bot/test/fake-telegram.ts';
-import { freePort } from '#src/local/free-port.ts';
+import { fixedPort } from './fixed-port.ts';
 import type { History } from './history.ts';
 import { dropCollections } from './stored-vectors.ts';
 import { startChaosModel } from './model.ts';
@@ -77,7 +77,7 @@ export async function startSystem(plan: Plan, history: History): Promise<System>
   };
   const apiUrls: string[] = [];
   for (const number of [1, 2]) {
-    const port = await freePort();
+    const port = await fixedPort();
     apiUrls.push(await gate(`api-${number}`, `http://127.0.0.1:${port}`));
     for (const [name, file, PORT] of [
       [`api-${number}`, 'backend/src/api.ts', port],
