@@ -27,10 +27,19 @@ export async function runEntry(
 }
 
 function explain(error: unknown): unknown {
-  if (error instanceof ConfigError || error instanceof StartError) return error.message;
+  if (error instanceof ConfigError || error instanceof StartError || isUsageError(error)) {
+    return error.message;
+  }
   if (asAppError(error).code === 'database_unavailable') {
     const reason = error instanceof Error ? error.message || String(error) : String(error);
     return `DATABASE_URL: the database cannot be reached (${reason}); check that it runs and that the address is right.`;
   }
   return error;
+}
+
+/** parseArgs says itself what it does not know. */
+function isUsageError(error: unknown): error is Error {
+  return (
+    error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_')
+  );
 }
