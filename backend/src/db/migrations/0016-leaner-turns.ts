@@ -7,6 +7,7 @@ import type { Kysely } from 'kysely';
  */
 export async function up(db: Kysely<never>): Promise<void> {
   await tellMessagesTheirTurn(db);
+  await searchByTurns(db);
   await packContextLogs(db);
   await checkSessionsAfterwards(db);
   await referToSessionsByTriggers(db);
@@ -62,6 +63,37 @@ async function tellMessagesTheirTurn(db: Kysely<never>): Promise<void> {
         where id = new.turn_id and reply_message_id = old.id;
       return null;
     end $$`.execute(db);
+}
+
+/** A search asks for each memory whether its message was answered. */
+async function searchByTurns(db: Kysely<never>): Promise<void> {
+  await sql`
+    create or replace function recallable(
+      p_id bigint, p_chat_id text, p_user_id text, p_session_id uuid, p_window_from bigint,
+      p_query text, p_scope text
+    ) returns setof embeddings stable language sql as $$
+      select e.* from embeddings e join chat_sessions s on s.id = e.session_id
+        where e.id = p_id and e.terms is not null and e.importance > 0
+          and case p_scope when 'session' then s.id = p_session_id
+            when 'user' then s.chat_id = p_chat_id or s.user_id = p_user_id
+            else s.chat_id = p_chat_id end
+          and (e.session_id = p_session_id
+            and (e.summary_id is not null or e.message_id >= p_window_from)) is not true
+          and lower(e.content) <> lower(p_query)
+          and not exists (select from messages m join turns t on t.id = m.turn_id
+            where m.id = e.message_id and t.user_message_id = m.id
+              and t.state not in ('answered', 'silenced'))
+    $$`.execute(db);
+  await sql`
+    create or replace function recall_for_turn(
+      p_session_id uuid, p_message_id bigint, p_window_from bigint, p_recall jsonb
+    ) returns json stable language sql as $$
+      select search_memories(s.chat_id, t.user_id, s.id, coalesce(p_window_from, m.id), m.content,
+          p_recall->>'scope', (p_recall->>'limit')::integer)
+        from messages m join chat_sessions s on s.id = m.session_id
+          left join turns t on t.id = m.turn_id
+        where m.id = p_message_id
+    $$`.execute(db);
 }
 
 /**
