@@ -1,4 +1,5 @@
 import { Pool } from 'undici';
+import { requestWhole } from '#src/clients/whole-response.ts';
 import type { Turn } from './load-process.ts';
 import { sentence } from './sentences.ts';
 
@@ -6,22 +7,22 @@ import { sentence } from './sentences.ts';
 export function createHttpTurn(url: string, apiKey: string, connections: number): Turn {
   const pool = new Pool(url, { connections, pipelining: 1 });
   const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' };
+  const { signal } = new AbortController();
   return {
     async make(chatId, n) {
-      const { statusCode, body } = await pool.request({
-        method: 'POST',
-        path: '/v1/chat/handle',
-        headers,
-        body: JSON.stringify({
-          chat_id: chatId,
-          user_id: chatId,
-          text: sentence(n),
-          message_id: `m-${n}`,
-          channel: 'bench',
-        }),
+      const body = JSON.stringify({
+        chat_id: chatId,
+        user_id: chatId,
+        text: sentence(n),
+        message_id: `m-${n}`,
+        channel: 'bench',
       });
-      const text = await body.text();
-      if (statusCode !== 200) throw new Error(`HTTP ${statusCode}: ${text}`);
+      const { statusCode, text, failure } = await requestWhole(
+        pool,
+        { method: 'POST', path: '/v1/chat/handle', headers, body },
+        signal,
+      );
+      if (statusCode !== 200 || failure) throw new Error(`HTTP ${statusCode}: ${text}`);
     },
     close: () => pool.close(),
   };

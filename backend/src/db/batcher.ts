@@ -28,7 +28,10 @@ export function createBatcher<Input, Output>({
   isUndone,
 }: Batchable<Input, Output>): Batcher<Input, Output> {
   const waiting: Entry<Input, Output>[] = [];
-  let isBusy = false;
+  /** Sends the next, once; undefined where no statement is under way. */
+  let goOn: (() => void) | undefined;
+  let sentAt = 0;
+  let patience: NodeJS.Timeout | undefined;
 
   async function sendEach(entries: Entry<Input, Output>[]): Promise<void> {
     await Promise.all(
@@ -51,17 +54,19 @@ export function createBatcher<Input, Output>({
   }
 
   function sendNext(): void {
+    clearTimeout(patience);
+    patience = undefined;
     const entries = waiting.splice(0, MAX_BATCH);
-    isBusy = entries.length > 0;
-    if (!isBusy) return;
-    let isOver = false;
-    const goOn = () => {
-      if (isOver) return;
-      isOver = true;
-      clearTimeout(patience);
-      sendNext();
+    if (entries.length === 0) {
+      goOn = undefined;
+      return;
+    }
+    const goOnOnce = () => {
+      if (goOn === goOnOnce) sendNext();
     };
-    const patience = setTimeout(goOn, LONGEST_WAIT_MS);
+    goOn = goOnOnce;
+    sentAt = performance.now();
+    if (waiting.length > 0) patience = setTimeout(goOn, LONGEST_WAIT_MS);
     void (entries.length === 1 ? sendEach(entries) : sendTogether(entries)).then(goOn);
   }
 
@@ -69,7 +74,8 @@ export function createBatcher<Input, Output>({
     send: (input) =>
       new Promise((resolve, reject) => {
         waiting.push({ input, resolve, reject });
-        if (!isBusy) sendNext();
+        if (goOn === undefined) sendNext();
+        else patience ??= setTimeout(goOn, sentAt + LONGEST_WAIT_MS - performance.now());
       }),
     countWaiting: () => waiting.length,
   };

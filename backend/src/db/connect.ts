@@ -15,8 +15,6 @@ export interface Connection {
 /** How long one attempt to get a connection, or one statement, may take before it counts as an outage. */
 const CONNECT_TIMEOUT_MS = 5_000;
 const QUERY_TIMEOUT_MS = 30_000;
-/** A new connection plans every statement anew: the first message after a quiet minute should not pay for that. */
-const IDLE_TIMEOUT_MS = 10 * 60_000;
 
 /** Opens a pool of at most `max` connections. Nothing is sent before the first statement. */
 export function connect(
@@ -27,7 +25,9 @@ export function connect(
     connectionString: databaseUrl,
     max: options.max,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    idleTimeoutMillis: IDLE_TIMEOUT_MS,
+    // Never: a new connection plans every statement anew, and the first message after a quiet hour
+    // should not pay for that.
+    idleTimeoutMillis: 0,
     query_timeout: options.queryTimeoutMs ?? QUERY_TIMEOUT_MS,
     application_name: 'llm-bot-core',
   });
