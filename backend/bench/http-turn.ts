@@ -1,13 +1,23 @@
-import { Pool } from 'undici';
-import { requestWhole } from '#src/clients/whole-response.ts';
+import { openConnection, withLength } from './bare-http.ts';
+import type { BareConnection } from './bare-http.ts';
 import type { Turn } from './load-process.ts';
 import { sentence } from './sentences.ts';
 
 /** A turn as a channel makes it: with a key and a message id of its own. */
-export function createHttpTurn(url: string, apiKey: string, connections: number): Turn {
-  const pool = new Pool(url, { connections, pipelining: 1 });
-  const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' };
-  const { signal } = new AbortController();
+export function createHttpTurn(url: string, apiKey: string): Turn {
+  const head = [
+    'POST /v1/chat/handle HTTP/1.1',
+    `host: ${new URL(url).host}`,
+    `authorization: Bearer ${apiKey}`,
+    'content-type: application/json',
+  ].join('\r\n');
+  const connections: BareConnection[] = [];
+  const idle: BareConnection[] = [];
+  const open = () => {
+    const connection = openConnection(url);
+    connections.push(connection);
+    return connection;
+  };
   return {
     async make(chatId, n) {
       const body = JSON.stringify({
@@ -17,13 +27,13 @@ export function createHttpTurn(url: string, apiKey: string, connections: number)
         message_id: `m-${n}`,
         channel: 'bench',
       });
-      const { statusCode, text, failure } = await requestWhole(
-        pool,
-        { method: 'POST', path: '/v1/chat/handle', headers, body },
-        signal,
-      );
-      if (statusCode !== 200 || failure) throw new Error(`HTTP ${statusCode}: ${text}`);
+      const connection = idle.pop() ?? open();
+      const answer = await connection.ask(withLength(head, body));
+      if (!answer.head.startsWith('HTTP/1.1 200 ')) throw new Error(answer.head + answer.body);
+      idle.push(connection);
     },
-    close: () => pool.close(),
+    async close() {
+      for (const connection of connections) connection.close();
+    },
   };
 }

@@ -61,7 +61,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
 }
 
 function createTurn({ target, concurrency }: LoadOrder): Turn {
-  if (target.kind === 'http') return createHttpTurn(target.url, target.apiKey, concurrency);
+  if (target.kind === 'http') return createHttpTurn(target.url, target.apiKey);
   const connection = connect(target.databaseUrl, { max: Math.min(concurrency, CONNECTIONS) });
   return target.kind === 'floor'
     ? createFloorTurn(connection)

@@ -1,5 +1,5 @@
-import { createServer } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { createServer } from 'node:net';
+import { onMessage, withLength } from './bare-http.ts';
 import { sentence } from './sentences.ts';
 
 /**
@@ -7,42 +7,40 @@ import { sentence } from './sentences.ts';
  * milliseconds that its path names (`/300/v1/chat/completions`). With `/hold/`, streams never end.
  */
 const answers = Array.from({ length: 2_000 }, (_, number) =>
-  JSON.stringify({
-    id: 'chatcmpl-bench',
-    object: 'chat.completion',
-    created: 0,
-    model: 'bench',
-    choices: [
-      {
-        index: 0,
-        message: { role: 'assistant', content: sentence(1_000_000 + number) },
-        finish_reason: 'stop',
-      },
-    ],
-    usage: { prompt_tokens: 300, completion_tokens: 20, total_tokens: 320 },
-  }),
+  withLength(
+    'HTTP/1.1 200 OK\r\ncontent-type: application/json',
+    JSON.stringify({
+      id: 'chatcmpl-bench',
+      object: 'chat.completion',
+      created: 0,
+      model: 'bench',
+      choices: [
+        {
+          index: 0,
+          message: { role: 'assistant', content: sentence(1_000_000 + number) },
+          finish_reason: 'stop',
+        },
+      ],
+      usage: { prompt_tokens: 300, completion_tokens: 20, total_tokens: 320 },
+    }),
+  ),
 );
+const delta = { choices: [{ index: 0, delta: { content: 'Well' }, finish_reason: null }] };
+const beginning = `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: ${JSON.stringify(delta)}\n\n`;
 let asked = 0;
 
-const server = createServer((req, res) => {
-  const delay = Number(/^\/(\d+)\//.exec(req.url ?? '')?.[1] ?? 0);
-  if (req.url?.startsWith('/hold/')) {
-    let body = '';
-    req.setEncoding('utf8').on('data', (text: string) => (body += text));
-    req.on('end', () => (body.includes('"stream":true') ? hold() : void answer()));
-    return;
-  }
-  req.resume().on('end', () => void answer().catch(() => res.destroy()));
-  function hold(): void {
-    const choices = [{ index: 0, delta: { content: 'Well' }, finish_reason: null }];
-    res.setHeader('content-type', 'text/event-stream');
-    res.write(`data: ${JSON.stringify({ choices })}\n\n`);
-  }
-  async function answer(): Promise<void> {
-    if (delay > 0) await sleep(delay);
+const server = createServer({ noDelay: true }, (socket) => {
+  const answer = () => {
     asked += 1;
-    res.setHeader('content-type', 'application/json').end(answers[asked % answers.length]);
-  }
+    socket.write(answers[asked % answers.length] ?? '');
+  };
+  // Who asked may hang up.
+  socket.on('error', () => {});
+  onMessage(socket, ({ head, body }) => {
+    const [, first] = /^POST \/(\w+)\//.exec(head) ?? [];
+    if (first === 'hold' && body.includes('"stream":true')) socket.write(beginning);
+    else if (Number(first) > 0) setTimeout(answer, Number(first));
+    else answer();
+  });
 });
-server.keepAliveTimeout = 60_000;
 server.listen(0, '127.0.0.1', () => process.send?.(server.address()));
