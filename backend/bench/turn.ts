@@ -57,20 +57,21 @@ export async function runTurns(server: Server, options: TurnOptions): Promise<Ru
     const measured = await measure(server, target, order);
     ((runs[target.name] ??= {})[key] ??= []).push(measured);
   };
-  try {
+  const runEach = async (key: string, concurrency: number, turns: number) => {
     for (const target of targets) {
-      // Until the engine has compiled what is hot; fewer turns measure the compiler.
-      await run(target, 'warm-up', 16, options.warmUpTurns);
+      await run(target, key, concurrency, Math.round(shareOf(target.name) * turns));
     }
+  };
+  try {
+    await runEach('warm-up', 16, options.warmUpTurns);
     await server.admin.query('checkpoint');
-    for (const target of targets) await run(target, 'warm-up', 16, options.turns[16]);
+    // Until the engine has compiled and the database planned what is hot; a turn that meets no other
+    // takes its own way. Fewer measure the compiler.
+    for (const concurrency of [16, 1]) await runEach('warm-up', concurrency, options.warmUpTurns);
     for (let repetition = 1; repetition <= options.repetitions; repetition += 1) {
       process.stderr.write(`repetition ${repetition} of ${options.repetitions}\n`);
       for (const concurrency of atOnce) {
-        for (const target of targets) {
-          const turns = Math.round(shareOf(target.name) * options.turns[concurrency]);
-          await run(target, String(concurrency), concurrency, turns);
-        }
+        await runEach(String(concurrency), concurrency, options.turns[concurrency]);
       }
     }
     for (const concurrency of [16, 64]) {
