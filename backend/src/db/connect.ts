@@ -15,6 +15,8 @@ export interface Connection {
 /** How long one attempt to get a connection, or one statement, may take before it counts as an outage. */
 const CONNECT_TIMEOUT_MS = 5_000;
 const QUERY_TIMEOUT_MS = 30_000;
+/** Firewalls in clouds forget a connection that is idle for a few minutes. */
+const KEEP_ALIVE_AFTER_MS = 60_000;
 
 /** Opens a pool of at most `max` connections. Nothing is sent before the first statement. */
 export function connect(
@@ -28,6 +30,9 @@ export function connect(
     // Never: a new connection plans every statement anew, and the first message after a quiet hour
     // should not pay for that.
     idleTimeoutMillis: 0,
+    // A connection that nothing ends must be kept from being forgotten on the way.
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_AFTER_MS,
     query_timeout: options.queryTimeoutMs ?? QUERY_TIMEOUT_MS,
     application_name: 'llm-bot-core',
   });
